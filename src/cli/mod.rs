@@ -1,0 +1,103 @@
+//! The command line: one file per command, and the only place that prints.
+
+mod check;
+mod classify;
+mod doctor;
+mod evaluate;
+mod quickstart;
+mod split;
+mod train;
+
+use std::process::ExitCode;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+use crate::error::Result;
+
+/// Codes sensitive comments with your codebook, on this machine, and tells nobody.
+#[derive(Debug, Parser)]
+#[command(name = "confide", version, propagate_version = true, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Flags that every command takes.
+#[derive(Clone, Debug, Args)]
+pub struct Global {
+    /// Worker threads [default: one per core]
+    #[arg(long, global = true, env = "CONFIDE_THREADS", value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: Option<u16>,
+    /// Where to compute
+    #[arg(long, global = true, env = "CONFIDE_DEVICE", default_value = "auto")]
+    pub device: String,
+    /// The seed that every random draw follows from
+    #[arg(long, global = true, env = "CONFIDE_SEED", default_value_t = 0)]
+    pub seed: u64,
+    /// Print nothing but results and errors
+    #[arg(short, long, global = true, env = "CONFIDE_QUIET", action = ArgAction::SetTrue)]
+    pub quiet: bool,
+    /// Print more about what is done; repeat for more still
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// How messages on standard error are written
+    #[arg(long, global = true, env = "CONFIDE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+}
+
+/// How messages on standard error are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Check(check::CheckArgs),
+    Split(split::SplitArgs),
+    Train(train::TrainArgs),
+    Evaluate(evaluate::EvaluateArgs),
+    Classify(classify::ClassifyArgs),
+    Quickstart(quickstart::QuickstartArgs),
+    Doctor(doctor::DoctorArgs),
+}
+
+/// How a command ended when it did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Done, counted warnings included (exit 0).
+    Done,
+    /// Done, with findings that the user must see to (exit 1).
+    Findings,
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = match &cli.command {
+        Command::Check(args) => check::run(args, &cli.global),
+        Command::Split(args) => split::run(args, &cli.global),
+        Command::Train(args) => train::run(args, &cli.global),
+        Command::Evaluate(args) => evaluate::run(args, &cli.global),
+        Command::Classify(args) => classify::run(args, &cli.global),
+        Command::Quickstart(args) => quickstart::run(args, &cli.global),
+        Command::Doctor(args) => doctor::run(args, &cli.global),
+    };
+    match outcome {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Findings) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn pending(command: &str) -> Result<Outcome> {
+    Err(crate::error::Error::usage(format!("'{command}' is not built yet")))
+}

@@ -1,0 +1,1 @@
+//! Tables of comments: reading, writing, gold codes, splits and duplicates (DESIGN section 3).

@@ -1,0 +1,14 @@
+//! Confide codes short, sensitive texts with a tiered codebook, on the lab's own machine.
+//!
+//! The data flows one way, and a module knows only those before it:
+//! codebook → corpus → encoder → heads → training → decision → evaluation → inference → cli.
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
+#![warn(missing_docs)]
+
+pub mod error;
+
+pub mod codebook;
+
+pub mod corpus;
+
+pub mod cli;
