@@ -11,4 +11,8 @@ pub mod codebook;
 
 pub mod corpus;
 
+pub mod encoder;
+
+pub mod heads;
+
 pub mod cli;

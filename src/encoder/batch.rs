@@ -1,0 +1,70 @@
+//! Batches of tokenized texts, packed one after another without padding.
+
+use std::sync::Arc;
+
+use super::Segments;
+use super::tokens::TokenizedText;
+
+/// Texts of a batch as one row of token ids, and where each begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PackedBatch {
+    /// The token ids of all texts.
+    pub ids: Vec<u32>,
+    /// Where each text begins.
+    pub segments: Arc<Segments>,
+}
+
+impl PackedBatch {
+    /// Packs the texts in their order.
+    pub fn new<'a>(texts: impl IntoIterator<Item = &'a TokenizedText>) -> Self {
+        let mut ids = Vec::new();
+        let mut lengths = Vec::new();
+        for text in texts {
+            ids.extend_from_slice(&text.ids);
+            lengths.push(text.ids.len());
+        }
+        Self { ids, segments: Arc::new(Segments::new(lengths)) }
+    }
+
+    /// The position of each token within its text.
+    pub fn positions(&self) -> Vec<u32> {
+        self.segments.ranges().flat_map(|r| 0..r.len() as u32).collect()
+    }
+}
+
+/// Cuts a sequence of texts with these token counts into consecutive batches of at most
+/// `budget` tokens and `most` texts; a longer text stands alone. Returns the ranges.
+pub fn pack(lengths: &[usize], budget: usize, most: usize) -> Vec<std::ops::Range<usize>> {
+    let mut batches = Vec::new();
+    let (mut start, mut tokens) = (0, 0);
+    for (i, &length) in lengths.iter().enumerate() {
+        if i > start && (tokens + length > budget || i - start >= most) {
+            batches.push(start..i);
+            (start, tokens) = (i, 0);
+        }
+        tokens += length;
+    }
+    if start < lengths.len() {
+        batches.push(start..lengths.len());
+    }
+    batches
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_text_is_in_one_batch_within_the_budget() {
+        assert_eq!(pack(&[3, 3, 3, 9, 1, 1, 1], 7, 2), [0..2, 2..3, 3..4, 4..6, 6..7]);
+        assert!(pack(&[], 7, 2).is_empty());
+    }
+
+    #[test]
+    fn positions_restart_with_each_text() {
+        let text = |n| TokenizedText { ids: vec![7; n], truncated: false };
+        let batch = PackedBatch::new(&[text(3), text(2)]);
+        assert_eq!(batch.positions(), [0, 1, 2, 0, 1]);
+        assert_eq!(batch.segments.len(), 2);
+    }
+}

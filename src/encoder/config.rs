@@ -1,0 +1,193 @@
+//! The configuration of an encoder, from its Hugging Face `config.json`.
+
+use serde::Deserialize;
+
+use super::weights::TensorSpec;
+use crate::error::{Error, Result, nearest};
+
+/// An architecture and its sizes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum EncoderConfig {
+    /// `model_type = "bert"`.
+    Bert(BertConfig),
+}
+
+/// The sizes of a BERT encoder (Devlin et al. 2019), under their Hugging Face names.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct BertConfig {
+    /// Rows of the word embedding table.
+    pub vocab_size: usize,
+    /// Width of a token's state.
+    pub hidden_size: usize,
+    /// Number of layers.
+    pub num_hidden_layers: usize,
+    /// Attention heads a layer.
+    pub num_attention_heads: usize,
+    /// Width of the feed-forward layer.
+    pub intermediate_size: usize,
+    /// Longest text in tokens.
+    pub max_position_embeddings: usize,
+    /// Rows of the segment-type table.
+    pub type_vocab_size: usize,
+    /// The term that keeps layer norm finite.
+    #[serde(default = "default_epsilon")]
+    pub layer_norm_eps: f64,
+    /// The activation; only the exact GELU is known.
+    #[serde(default = "default_activation")]
+    pub hidden_act: String,
+    /// How positions enter; only `absolute` is known.
+    #[serde(default = "default_positions")]
+    pub position_embedding_type: String,
+}
+
+fn default_epsilon() -> f64 {
+    1e-12
+}
+
+fn default_activation() -> String {
+    "gelu".into()
+}
+
+fn default_positions() -> String {
+    "absolute".into()
+}
+
+#[derive(Deserialize)]
+struct Head {
+    model_type: Option<String>,
+}
+
+impl EncoderConfig {
+    /// Reads a `config.json`; `place` names the file in messages.
+    ///
+    /// # Errors
+    /// If the file is no such configuration, names an architecture that is not known, or its
+    /// sizes cannot be.
+    pub fn parse(json: &[u8], place: &str) -> Result<Self> {
+        let bad = |what: String| {
+            Error::model(what).at(place).advise("use a folder with the model's own config.json")
+        };
+        let head: Head =
+            serde_json::from_slice(json).map_err(|e| bad(format!("not a model configuration: {e}")))?;
+        match head.model_type.as_deref() {
+            Some("bert") => {
+                let config: BertConfig =
+                    serde_json::from_slice(json).map_err(|e| bad(format!("not a BERT configuration: {e}")))?;
+                config.validate().map_err(bad)?;
+                Ok(Self::Bert(config))
+            }
+            other => {
+                let name = other.unwrap_or("none");
+                let hint = nearest(name, ["bert"]).map(|n| format!(" (did you mean '{n}'?)"));
+                Err(bad(format!(
+                    "the architecture '{name}' is not known{}; known: bert",
+                    hint.unwrap_or_default()
+                )))
+            }
+        }
+    }
+
+    /// Every tensor of the encoder with its shape, in the order of the layers.
+    pub fn tensors(&self) -> Vec<TensorSpec> {
+        match self {
+            Self::Bert(bert) => bert.tensors(),
+        }
+    }
+
+    /// Width of a token's state.
+    pub fn hidden_size(&self) -> usize {
+        match self {
+            Self::Bert(bert) => bert.hidden_size,
+        }
+    }
+
+    /// Rows of the word embedding table.
+    pub fn vocabulary(&self) -> usize {
+        match self {
+            Self::Bert(bert) => bert.vocab_size,
+        }
+    }
+
+    /// The longest text in tokens, special tokens included.
+    pub fn longest(&self) -> usize {
+        match self {
+            Self::Bert(bert) => bert.max_position_embeddings,
+        }
+    }
+
+    /// Number of layers, the embeddings not counted.
+    pub fn layers(&self) -> usize {
+        match self {
+            Self::Bert(bert) => bert.num_hidden_layers,
+        }
+    }
+}
+
+impl BertConfig {
+    fn validate(&self) -> std::result::Result<(), String> {
+        let sizes = [
+            ("vocab_size", self.vocab_size, 1 << 20),
+            ("hidden_size", self.hidden_size, 1 << 13),
+            ("num_hidden_layers", self.num_hidden_layers, 128),
+            ("num_attention_heads", self.num_attention_heads, 128),
+            ("intermediate_size", self.intermediate_size, 1 << 15),
+            ("max_position_embeddings", self.max_position_embeddings, 1 << 15),
+            ("type_vocab_size", self.type_vocab_size, 1 << 10),
+        ];
+        for (name, size, limit) in sizes {
+            if size == 0 || size > limit {
+                return Err(format!("{name} is {size}, it must be between 1 and {limit}"));
+            }
+        }
+        if self.max_position_embeddings < 3 {
+            return Err("max_position_embeddings is below 3, too short for any text".into());
+        }
+        if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
+            return Err(format!(
+                "hidden_size {} is no multiple of num_attention_heads {}",
+                self.hidden_size, self.num_attention_heads
+            ));
+        }
+        if self.hidden_act != "gelu" {
+            return Err("hidden_act is not 'gelu'".into());
+        }
+        if self.position_embedding_type != "absolute" {
+            return Err("position_embedding_type is not 'absolute'".into());
+        }
+        if !(self.layer_norm_eps > 0.0 && self.layer_norm_eps < 1.0) {
+            return Err("layer_norm_eps must lie between 0 and 1".into());
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"{"model_type":"bert","vocab_size":100,"hidden_size":32,
+        "num_hidden_layers":2,"num_attention_heads":4,"intermediate_size":64,
+        "max_position_embeddings":64,"type_vocab_size":2}"#;
+
+    #[test]
+    fn a_good_configuration_is_read() {
+        let config = EncoderConfig::parse(GOOD.as_bytes(), "config.json").unwrap();
+        assert_eq!((config.hidden_size(), config.layers(), config.longest()), (32, 2, 64));
+    }
+
+    #[test]
+    fn impossible_sizes_and_strange_architectures_are_refused() {
+        for (from, to) in [
+            ("\"hidden_size\":32", "\"hidden_size\":30"),
+            ("\"vocab_size\":100", "\"vocab_size\":0"),
+            ("\"vocab_size\":100", "\"vocab_size\":99999999999"),
+            ("\"bert\"", "\"t5\""),
+            ("{", "["),
+        ] {
+            let bad = GOOD.replacen(from, to, 1);
+            let error = EncoderConfig::parse(bad.as_bytes(), "m/config.json").unwrap_err();
+            assert_eq!(error.exit_code(), 4);
+            assert!(error.to_string().contains("m/config.json"));
+        }
+    }
+}

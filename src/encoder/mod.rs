@@ -1,0 +1,81 @@
+//! The open transformer: texts to tokens, tokens to vectors.
+
+mod batch;
+mod bert;
+mod config;
+pub mod ops;
+mod source;
+mod tokens;
+mod weights;
+
+pub use batch::{PackedBatch, pack};
+pub use bert::Bert;
+pub use config::{BertConfig, EncoderConfig};
+pub use ops::Segments;
+pub use source::{ModelFiles, SHIPPED};
+pub use tokens::{TokenizedText, Tokens};
+pub use weights::{Parameters, TensorSpec, WORD_EMBEDDINGS, load_weights, save_weights};
+
+use candle_core::Tensor;
+
+use crate::error::Result;
+use ops::{AttentionMask, DropoutMask};
+
+/// Where dropout masks come from; `None` means that nothing is dropped.
+pub trait Noise {
+    /// A mask over a `[tokens, width]` matrix of hidden states.
+    fn hidden(&mut self, segments: &Segments, width: usize) -> Option<DropoutMask>;
+    /// A mask over the attention probabilities of every text and head.
+    fn attention(&mut self, segments: &Segments, heads: usize) -> Option<AttentionMask>;
+}
+
+/// No dropout: evaluation and coding.
+#[derive(Clone, Copy, Debug)]
+pub struct Quiet;
+
+impl Noise for Quiet {
+    fn hidden(&mut self, _: &Segments, _: usize) -> Option<DropoutMask> {
+        None
+    }
+
+    fn attention(&mut self, _: &Segments, _: usize) -> Option<AttentionMask> {
+        None
+    }
+}
+
+/// An encoder ready to compute, of whatever architecture its configuration names.
+#[derive(Clone, Debug)]
+pub enum Encoder {
+    /// BERT and its small descendants (MiniLM).
+    Bert(Bert),
+}
+
+impl Encoder {
+    /// Builds the encoder on its parameters; tracked tensors make it trainable.
+    ///
+    /// # Errors
+    /// If a tensor is missing or has another shape than the configuration says.
+    pub fn new(config: &EncoderConfig, parameters: &Parameters) -> Result<Self> {
+        match config {
+            EncoderConfig::Bert(bert) => Ok(Self::Bert(Bert::new(bert, parameters)?)),
+        }
+    }
+
+    /// The states of all tokens, `[tokens, hidden]`.
+    ///
+    /// # Errors
+    /// If an id or a length lies outside the encoder's tables.
+    pub fn forward(&self, batch: &PackedBatch, noise: &mut dyn Noise) -> Result<Tensor> {
+        match self {
+            Self::Bert(bert) => bert.forward(batch, noise),
+        }
+    }
+
+    /// One vector a text, the mean over its tokens: `[texts, hidden]`.
+    ///
+    /// # Errors
+    /// As [`Encoder::forward`].
+    pub fn embed(&self, batch: &PackedBatch, noise: &mut dyn Noise) -> Result<Tensor> {
+        Ok(ops::mean_pool(&self.forward(batch, noise)?, &batch.segments)?)
+    }
+}

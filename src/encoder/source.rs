@@ -1,0 +1,183 @@
+//! Where an encoder comes from: a folder, the one compiled in, or the Hugging Face cache.
+
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::{EncoderConfig, Parameters, Tokens, load_weights};
+use crate::error::{Error, Result};
+
+/// The names of the encoders compiled into the program.
+#[cfg(feature = "embedded")]
+pub const SHIPPED: &[&str] = &["minilm"];
+/// The names of the encoders compiled into the program.
+#[cfg(not(feature = "embedded"))]
+pub const SHIPPED: &[&str] = &[];
+
+/// The files of an encoder, in memory.
+#[derive(Clone, Debug)]
+pub struct ModelFiles {
+    /// The name under which the user asked for it.
+    pub name: String,
+    /// `config.json`.
+    pub config: Cow<'static, [u8]>,
+    /// `tokenizer.json`.
+    pub tokenizer: Cow<'static, [u8]>,
+    /// `model.safetensors`.
+    pub weights: Cow<'static, [u8]>,
+    place: String,
+}
+
+impl ModelFiles {
+    /// Finds MODEL: a folder, a shipped name, or a hub id in the local Hugging Face cache.
+    ///
+    /// # Errors
+    /// If it is none of these, or a file is missing.
+    pub fn find(model: &str) -> Result<Self> {
+        if let Some(shipped) = shipped(model) {
+            return Ok(shipped);
+        }
+        let path = Path::new(model);
+        if path.is_dir() {
+            return Self::read(path, model);
+        }
+        if let Some(folder) = cached(model) {
+            return Self::read(&folder, model);
+        }
+        let mut error = Error::model(format!(
+            "there is no folder '{model}', no shipped encoder of that name ({}), and the local \
+             Hugging Face cache does not hold it",
+            SHIPPED.join(", ")
+        ));
+        if is_hub_id(model) {
+            error = error.advise(format!("confide pull {model}"));
+        }
+        Err(error)
+    }
+
+    /// Reads the files of a model folder.
+    ///
+    /// # Errors
+    /// If a file is missing or cannot be read.
+    pub fn read(folder: &Path, name: &str) -> Result<Self> {
+        let file = |file: &str| -> Result<Cow<'static, [u8]>> {
+            let path = folder.join(file);
+            std::fs::read(&path).map(Cow::Owned).map_err(|e| {
+                let what = if e.kind() == std::io::ErrorKind::NotFound {
+                    "the file is missing".to_owned()
+                } else {
+                    format!("the file cannot be read: {e}")
+                };
+                Error::model(what)
+                    .at(path.display().to_string())
+                    .advise("a model folder holds config.json, tokenizer.json and model.safetensors")
+            })
+        };
+        Ok(Self {
+            name: name.to_owned(),
+            config: file("config.json")?,
+            tokenizer: file("tokenizer.json")?,
+            weights: file("model.safetensors")?,
+            place: folder.display().to_string(),
+        })
+    }
+
+    fn place(&self, file: &str) -> String {
+        format!("{}/{file}", self.place)
+    }
+
+    /// The sizes of the encoder.
+    ///
+    /// # Errors
+    /// As [`EncoderConfig::parse`].
+    pub fn config(&self) -> Result<EncoderConfig> {
+        EncoderConfig::parse(&self.config, &self.place("config.json"))
+    }
+
+    /// The tokenizer, cutting texts to `longest` tokens at most.
+    ///
+    /// # Errors
+    /// As [`Tokens::new`].
+    pub fn tokens(&self, config: &EncoderConfig, longest: usize) -> Result<Tokens> {
+        let longest = longest.min(config.longest());
+        Tokens::new(&self.tokenizer, longest, config.vocabulary(), &self.place("tokenizer.json"))
+    }
+
+    /// The weights as f32.
+    ///
+    /// # Errors
+    /// As [`load_weights`].
+    pub fn parameters(&self, config: &EncoderConfig) -> Result<Parameters> {
+        load_weights(&self.weights, &config.tensors(), &self.place("model.safetensors"))
+    }
+
+    /// The SHA-256 over the three files, in hexadecimal.
+    pub fn digest(&self) -> String {
+        let mut hash = Sha256::new();
+        for part in [&self.config, &self.tokenizer, &self.weights] {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+        hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
+    }
+}
+
+#[cfg(feature = "embedded")]
+fn shipped(name: &str) -> Option<ModelFiles> {
+    (name == "minilm").then(|| ModelFiles {
+        name: name.to_owned(),
+        config: Cow::Borrowed(include_bytes!("../../models/minilm/config.json")),
+        tokenizer: Cow::Borrowed(include_bytes!("../../models/minilm/tokenizer.json")),
+        weights: Cow::Borrowed(include_bytes!("../../models/minilm/model.safetensors")),
+        place: "the shipped minilm".into(),
+    })
+}
+
+#[cfg(not(feature = "embedded"))]
+fn shipped(_name: &str) -> Option<ModelFiles> {
+    None
+}
+
+fn is_hub_id(model: &str) -> bool {
+    let parts: Vec<&str> = model.split('/').collect();
+    let plain = |p: &&str| {
+        !p.is_empty()
+            && !p.starts_with('.')
+            && p.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+    };
+    parts.len() <= 2 && parts.iter().all(plain)
+}
+
+/// The snapshot folder of a hub id in the standard cache, if it is there.
+fn cached(model: &str) -> Option<PathBuf> {
+    if !is_hub_id(model) {
+        return None;
+    }
+    let home = match std::env::var_os("HF_HOME") {
+        Some(home) => PathBuf::from(home),
+        None => std::env::home_dir()?.join(".cache").join("huggingface"),
+    };
+    let folder = home.join("hub").join(format!("models--{}", model.replace('/', "--")));
+    let revision = std::fs::read_to_string(folder.join("refs").join("main")).ok()?;
+    let snapshot = folder.join("snapshots").join(revision.trim());
+    snapshot.is_dir().then_some(snapshot)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_absent_hub_id_names_the_pull_line() {
+        let error = ModelFiles::find("nobody/nothing-at-all").unwrap_err();
+        assert_eq!(error.exit_code(), 4);
+        assert!(error.to_string().contains("confide pull nobody/nothing-at-all"));
+    }
+
+    #[test]
+    fn a_path_is_no_hub_id() {
+        assert!(is_hub_id("org/name-v1.0") && is_hub_id("name"));
+        assert!(!is_hub_id("../name") && !is_hub_id("/abs/olute") && !is_hub_id("a b"));
+    }
+}

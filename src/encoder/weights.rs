@@ -1,0 +1,187 @@
+//! Tensors in and out of safetensors files, checked by name and shape before they are trusted.
+
+use std::collections::BTreeMap;
+
+use candle_core::{DType, Device, Tensor};
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
+
+use crate::error::{Error, Result};
+
+/// The name of the word embedding table.
+pub const WORD_EMBEDDINGS: &str = "embeddings.word_embeddings.weight";
+
+/// The name and shape that a tensor must have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TensorSpec {
+    /// The Hugging Face name, without a model prefix.
+    pub name: String,
+    /// The dimensions.
+    pub shape: Vec<usize>,
+    /// How far above the embeddings it stands: 0 for these, 1 for the first layer, and so on.
+    pub depth: usize,
+    /// Whether the output depends on it at all.
+    pub effective: bool,
+}
+
+/// Named f32 tensors in alphabetical order.
+#[derive(Clone, Debug, Default)]
+pub struct Parameters {
+    tensors: BTreeMap<String, Tensor>,
+}
+
+impl Parameters {
+    /// Parameters from named tensors.
+    pub fn new(tensors: BTreeMap<String, Tensor>) -> Self {
+        Self { tensors }
+    }
+
+    /// The tensor of that name.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn get(&self, name: &str) -> Result<Tensor> {
+        self.tensors
+            .get(name)
+            .cloned()
+            .ok_or_else(|| Error::model(format!("the model lacks the tensor '{name}'")))
+    }
+
+    /// Puts a tensor in the place of another.
+    pub fn replace(&mut self, name: &str, tensor: Tensor) {
+        self.tensors.insert(name.to_owned(), tensor);
+    }
+
+    /// All tensors by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&String, &Tensor)> {
+        self.tensors.iter()
+    }
+}
+
+/// Reads the specified tensors from the bytes of a safetensors file as f32; prefixes such as
+/// `bert.` are understood, tensors that are not asked for are passed over.
+///
+/// # Errors
+/// If the file is damaged, a tensor is missing, has another shape or type, or holds a value
+/// that is not finite.
+pub fn load_weights(bytes: &[u8], specs: &[TensorSpec], place: &str) -> Result<Parameters> {
+    let damaged = |e: String| {
+        Error::model(format!("not a whole safetensors file: {e}"))
+            .at(place)
+            .advise("copy or download the model again")
+    };
+    let file = SafeTensors::deserialize(bytes).map_err(|e| damaged(e.to_string()))?;
+    let mut tensors = BTreeMap::new();
+    for spec in specs {
+        let view = ["", "bert.", "model."]
+            .iter()
+            .find_map(|prefix| file.tensor(&format!("{prefix}{}", spec.name)).ok())
+            .ok_or_else(|| {
+                Error::model(format!("the tensor '{}' is missing", spec.name))
+                    .at(place)
+                    .advise("use the weights that belong to this config.json")
+            })?;
+        if view.shape() != spec.shape {
+            return Err(Error::model(format!(
+                "the tensor '{}' has shape {:?}, config.json asks for {:?}",
+                spec.name,
+                view.shape(),
+                spec.shape
+            ))
+            .at(place)
+            .advise("use the weights that belong to this config.json"));
+        }
+        tensors.insert(spec.name.clone(), as_f32(&view, &spec.name, place)?);
+    }
+    Ok(Parameters { tensors })
+}
+
+fn as_f32(view: &TensorView, name: &str, place: &str) -> Result<Tensor> {
+    let dtype = match view.dtype() {
+        Dtype::F32 => DType::F32,
+        Dtype::F16 => DType::F16,
+        Dtype::BF16 => DType::BF16,
+        other => {
+            return Err(Error::model(format!(
+                "the tensor '{name}' is stored as {other:?}; f32, f16 and bf16 are known"
+            ))
+            .at(place));
+        }
+    };
+    let tensor = Tensor::from_raw_buffer(view.data(), dtype, view.shape(), &Device::Cpu)?
+        .to_dtype(DType::F32)?;
+    let total = tensor.abs()?.sum_all()?.to_scalar::<f32>()?;
+    if !total.is_finite() {
+        return Err(Error::model(format!("the tensor '{name}' holds values that are not finite"))
+            .at(place)
+            .advise("copy or download the model again"));
+    }
+    Ok(tensor)
+}
+
+/// The bytes of a safetensors file with these tensors as f32, in alphabetical order.
+///
+/// # Errors
+/// If a tensor cannot be read back.
+pub fn save_weights<'a>(
+    tensors: impl IntoIterator<Item = (&'a String, &'a Tensor)>,
+    metadata: Option<std::collections::HashMap<String, String>>,
+) -> Result<Vec<u8>> {
+    let mut raw = Vec::new();
+    for (name, tensor) in tensors {
+        let values = tensor.flatten_all()?.to_vec1::<f32>()?;
+        let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        raw.push((name.clone(), tensor.dims().to_vec(), bytes));
+    }
+    let mut views = Vec::with_capacity(raw.len());
+    for (name, shape, bytes) in &raw {
+        let view = TensorView::new(Dtype::F32, shape.clone(), bytes)
+            .map_err(|e| Error::model(format!("the tensor '{name}' cannot be stored: {e}")))?;
+        views.push((name.as_str(), view));
+    }
+    safetensors::serialize(views, metadata)
+        .map_err(|e| Error::model(format!("the tensors cannot be stored: {e}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(name: &str, shape: &[usize]) -> TensorSpec {
+        TensorSpec { name: name.into(), shape: shape.into(), depth: 0, effective: true }
+    }
+
+    fn file() -> Vec<u8> {
+        let a = Tensor::new(&[[1f32, 2.0], [3.0, 4.0]], &Device::Cpu).unwrap();
+        save_weights([(&"bert.a".to_owned(), &a)], None).unwrap()
+    }
+
+    #[test]
+    fn what_is_saved_is_loaded() {
+        let loaded = load_weights(&file(), &[spec("a", &[2, 2])], "m").unwrap();
+        assert_eq!(loaded.get("a").unwrap().to_vec2::<f32>().unwrap(), [[1.0, 2.0], [3.0, 4.0]]);
+    }
+
+    #[test]
+    fn damage_is_named() {
+        let bytes = file();
+        let cases = [
+            (load_weights(&bytes[..bytes.len() - 1], &[spec("a", &[2, 2])], "m"), "m"),
+            (load_weights(&bytes, &[spec("b", &[2, 2])], "m"), "'b'"),
+            (load_weights(&bytes, &[spec("a", &[4])], "m"), "'a'"),
+            (load_weights(b"", &[spec("a", &[4])], "m"), "m"),
+        ];
+        for (result, named) in cases {
+            let error = result.unwrap_err();
+            assert_eq!(error.exit_code(), 4);
+            assert!(error.to_string().contains(named), "{error}");
+        }
+    }
+
+    #[test]
+    fn values_that_are_not_finite_are_refused() {
+        let a = Tensor::new(&[1f32, f32::NAN], &Device::Cpu).unwrap();
+        let bytes = save_weights([(&"a".to_owned(), &a)], None).unwrap();
+        assert!(load_weights(&bytes, &[spec("a", &[2])], "m").is_err());
+    }
+}

@@ -1,0 +1,3 @@
+//! From a text's vector to the answers of every tier.
+
+pub mod loss;
