@@ -67,7 +67,11 @@ impl BertConfig {
                 ("intermediate.dense", f, h),
                 ("output.dense", h, f),
             ] {
-                add(format!("encoder.layer.{layer}.{part}.weight"), vec![outputs, inputs], layer + 1);
+                add(
+                    format!("encoder.layer.{layer}.{part}.weight"),
+                    vec![outputs, inputs],
+                    layer + 1,
+                );
                 add(format!("encoder.layer.{layer}.{part}.bias"), vec![outputs], layer + 1);
             }
             for part in ["attention.output.LayerNorm", "output.LayerNorm"] {
@@ -144,7 +148,8 @@ impl Bert {
     /// If an id or a length lies outside the tables.
     pub fn forward(&self, batch: &PackedBatch, noise: &mut dyn Noise) -> Result<Tensor> {
         let segments = &batch.segments;
-        let x = embeddings(&self.words, &self.positions, &self.kinds, &batch.ids, &batch.positions())?;
+        let x =
+            embeddings(&self.words, &self.positions, &self.kinds, &batch.ids, &batch.positions())?;
         let x = self.norm.forward(&x, self.epsilon)?;
         let width = x.dim(1)?;
         let mut x = dropout(&x, noise.hidden(segments, width).as_ref())?;

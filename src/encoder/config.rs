@@ -67,12 +67,12 @@ impl EncoderConfig {
         let bad = |what: String| {
             Error::model(what).at(place).advise("use a folder with the model's own config.json")
         };
-        let head: Head =
-            serde_json::from_slice(json).map_err(|e| bad(format!("not a model configuration: {e}")))?;
+        let head: Head = serde_json::from_slice(json)
+            .map_err(|e| bad(format!("not a model configuration: {e}")))?;
         match head.model_type.as_deref() {
             Some("bert") => {
-                let config: BertConfig =
-                    serde_json::from_slice(json).map_err(|e| bad(format!("not a BERT configuration: {e}")))?;
+                let config: BertConfig = serde_json::from_slice(json)
+                    .map_err(|e| bad(format!("not a BERT configuration: {e}")))?;
                 config.validate().map_err(bad)?;
                 Ok(Self::Bert(config))
             }

@@ -69,9 +69,9 @@ impl ModelFiles {
                 } else {
                     format!("the file cannot be read: {e}")
                 };
-                Error::model(what)
-                    .at(path.display().to_string())
-                    .advise("a model folder holds config.json, tokenizer.json and model.safetensors")
+                Error::model(what).at(path.display().to_string()).advise(
+                    "a model folder holds config.json, tokenizer.json and model.safetensors",
+                )
             })
         };
         Ok(Self {

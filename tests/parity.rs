@@ -1,0 +1,188 @@
+//! The encoder against Hugging Face transformers: states, pooled output, gradients and tokens.
+//! The expected values are made by `tests/fixtures/parity/make.py`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use candle_core::{Device, Tensor, Var};
+use confide::encoder::{
+    Encoder, EncoderConfig, ModelFiles, PackedBatch, Parameters, Quiet, TokenizedText, load_weights,
+};
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parity").join(name)
+}
+
+struct Reference {
+    expected: std::collections::HashMap<String, Tensor>,
+    config: EncoderConfig,
+    vars: BTreeMap<String, Var>,
+}
+
+impl Reference {
+    fn new(expected: &str, config: EncoderConfig, parameters: Parameters) -> Self {
+        let expected = candle_core::safetensors::load(fixture(expected), &Device::Cpu).unwrap();
+        let vars =
+            parameters.iter().map(|(n, t)| (n.clone(), Var::from_tensor(t).unwrap())).collect();
+        Self { expected, config, vars }
+    }
+
+    fn tiny() -> Self {
+        let config = std::fs::read(fixture("bert-tiny/config.json")).unwrap();
+        let config = EncoderConfig::parse(&config, "tiny").unwrap();
+        let weights = std::fs::read(fixture("bert-tiny/model.safetensors")).unwrap();
+        let parameters = load_weights(&weights, &config.tensors(), "tiny").unwrap();
+        Self::new("bert-tiny/expected.safetensors", config, parameters)
+    }
+
+    fn minilm() -> Self {
+        let files = ModelFiles::find("minilm").unwrap();
+        let config = files.config().unwrap();
+        let parameters = files.parameters(&config).unwrap();
+        Self::new("minilm-expected.safetensors", config, parameters)
+    }
+
+    fn encoder(&self) -> Encoder {
+        let tensors = self.vars.iter().map(|(n, v)| (n.clone(), v.as_tensor().clone())).collect();
+        Encoder::new(&self.config, &Parameters::new(tensors)).unwrap()
+    }
+
+    /// The texts of a padded batch without their padding.
+    fn texts(&self, prefix: &str) -> Vec<TokenizedText> {
+        let ids = self.expected[&format!("{prefix}input_ids")].to_vec2::<i64>().unwrap();
+        let mask = self.expected[&format!("{prefix}attention_mask")].to_vec2::<i64>().unwrap();
+        ids.iter()
+            .zip(&mask)
+            .map(|(ids, mask)| TokenizedText {
+                ids: ids
+                    .iter()
+                    .zip(mask)
+                    .filter(|(_, m)| **m == 1)
+                    .map(|(i, _)| *i as u32)
+                    .collect(),
+                truncated: false,
+            })
+            .collect()
+    }
+
+    fn pooled(&self, texts: &[TokenizedText]) -> Vec<Vec<f32>> {
+        let batch = PackedBatch::new(texts);
+        self.encoder().embed(&batch, &mut Quiet).unwrap().to_vec2::<f32>().unwrap()
+    }
+}
+
+fn largest_gap(a: &[Vec<f32>], b: &[Vec<f32>]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    let flat = |v: &[Vec<f32>]| v.concat();
+    let (a, b) = (flat(a), flat(b));
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(&b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+fn states_and_pooled_agree(reference: &Reference) {
+    let texts = reference.texts("");
+    let batch = PackedBatch::new(&texts);
+    let states = reference.encoder().forward(&batch, &mut Quiet).unwrap().to_vec2::<f32>().unwrap();
+    let padded = reference.expected["last_hidden_state"].to_vec3::<f32>().unwrap();
+    let real: Vec<Vec<f32>> = padded
+        .iter()
+        .zip(&texts)
+        .flat_map(|(rows, text)| rows[..text.ids.len()].to_vec())
+        .collect();
+    let gap = largest_gap(&states, &real);
+    assert!(gap < 1e-4, "states differ by {gap}");
+    let expected = reference.expected["pooled"].to_vec2::<f32>().unwrap();
+    let gap = largest_gap(&reference.pooled(&texts), &expected);
+    assert!(gap < 1e-4, "pooled outputs differ by {gap}");
+}
+
+fn gradients_agree(reference: &Reference) {
+    let batch = PackedBatch::new(&reference.texts(""));
+    let pooled = reference.encoder().embed(&batch, &mut Quiet).unwrap();
+    let loss = (pooled * &reference.expected["r"]).unwrap().sum_all().unwrap();
+    let grads = loss.backward().unwrap();
+    let mut compared = 0;
+    for (name, expected) in &reference.expected {
+        let Some(name) = name.strip_prefix("grad.") else { continue };
+        let (name, rows) = match name.split_once('[') {
+            Some((name, range)) => {
+                let (a, b) = range.trim_end_matches(']').split_once(':').unwrap();
+                (name, Some((a.parse::<usize>().unwrap(), b.parse::<usize>().unwrap())))
+            }
+            None => (name, None),
+        };
+        let mut ours =
+            grads.get(&reference.vars[name]).unwrap_or_else(|| panic!("no {name}")).clone();
+        if let Some((a, b)) = rows {
+            ours = ours.narrow(0, a, b - a).unwrap();
+        }
+        let flat = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let (ours, theirs) = (flat(&ours), flat(expected));
+        assert_eq!(ours.len(), theirs.len(), "{name}");
+        let scale = theirs.iter().fold(0f32, |m, v| m.max(v.abs()));
+        let gap = ours.iter().zip(&theirs).fold(0f32, |m, (a, b)| m.max((a - b).abs()));
+        // The key bias has no effect, so its gradient is rounding noise on both sides.
+        let allowed = if name.ends_with("key.bias") { 1e-3 } else { 1e-3 * scale };
+        assert!(scale > 0.0 && gap <= allowed, "{name}: gap {gap} at scale {scale}");
+        compared += 1;
+    }
+    assert!(compared >= 12, "only {compared} gradients compared");
+}
+
+#[test]
+fn a_random_encoder_agrees_with_transformers() {
+    let reference = Reference::tiny();
+    states_and_pooled_agree(&reference);
+    gradients_agree(&reference);
+}
+
+#[test]
+fn the_shipped_encoder_agrees_with_transformers() {
+    let reference = Reference::minilm();
+    states_and_pooled_agree(&reference);
+    gradients_agree(&reference);
+    let expected = reference.expected["long.pooled"].to_vec2::<f32>().unwrap();
+    let gap = largest_gap(&reference.pooled(&reference.texts("long.")), &expected);
+    assert!(gap < 1e-4, "pooled outputs of long texts differ by {gap}");
+}
+
+#[test]
+fn a_text_is_the_same_in_any_company() {
+    let reference = Reference::minilm();
+    let mut texts = reference.texts("");
+    texts.extend(reference.texts("long."));
+    let together = reference.pooled(&texts);
+    texts.reverse();
+    let mut reversed = reference.pooled(&texts);
+    reversed.reverse();
+    texts.reverse();
+    let alone: Vec<Vec<f32>> =
+        texts.iter().flat_map(|t| reference.pooled(std::slice::from_ref(t))).collect();
+    assert!(largest_gap(&together, &reversed) < 1e-4);
+    assert!(largest_gap(&together, &alone) < 1e-4);
+}
+
+#[test]
+fn token_ids_agree_with_transformers() {
+    let json = std::fs::read_to_string(fixture("minilm-tokens.json")).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let files = ModelFiles::find("minilm").unwrap();
+    let config = files.config().unwrap();
+    let longest = json["max_length"].as_u64().unwrap() as usize;
+    let (whole, cut) =
+        (files.tokens(&config, 512).unwrap(), files.tokens(&config, longest).unwrap());
+    let ids = |v: &serde_json::Value| -> Vec<u32> {
+        v.as_array().unwrap().iter().map(|i| i.as_u64().unwrap() as u32).collect()
+    };
+    let texts = json["texts"].as_array().unwrap();
+    assert!(texts.len() >= 25);
+    for text in texts {
+        let (string, all) = (text["text"].as_str().unwrap(), ids(&text["ids"]));
+        if all.len() <= 512 {
+            assert_eq!(whole.tokenize(string).unwrap().ids, all);
+        }
+        let short = cut.tokenize(string).unwrap();
+        assert_eq!(short.ids, ids(&text["cut"]));
+        assert_eq!(short.truncated, all.len() > longest);
+    }
+}
