@@ -1,8 +1,17 @@
 //! The codebook: tiers, their labels, definitions and gates (DESIGN section 2).
 
+mod answers;
+mod cell;
 mod code;
+mod digest;
+mod names;
+mod parse;
+mod shipped;
+mod source;
 
+pub use cell::{CellSlip, CellValue, is_blank};
 pub use code::{Code, GateState, LabelSet};
+pub use shipped::{shipped, shipped_names};
 
 /// Whether a tier takes exactly one label or any subset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

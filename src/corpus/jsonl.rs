@@ -1,0 +1,198 @@
+//! Tables with one JSON object a line.
+
+use std::collections::{HashSet, VecDeque};
+use std::io::{BufRead, BufReader, Read};
+
+use serde_json::{Map, Value};
+
+use super::reader::read_failure;
+use super::row::{Defect, Row};
+use crate::error::{Error, Result};
+
+/// A line longer than this is no row of a table.
+const LONGEST_LINE: u64 = 64 << 20;
+/// How many rows tell the columns of an input that can be read only once.
+const ROWS_AHEAD: usize = 1000;
+
+/// Reads one object after another; blank lines are no rows.
+pub(super) struct Objects<R> {
+    input: BufReader<R>,
+    name: String,
+    line: u64,
+    number: u64,
+    columns: Vec<String>,
+    known: HashSet<String>,
+    ahead: VecDeque<Parsed>,
+}
+
+struct Parsed {
+    line: u64,
+    object: std::result::Result<Map<String, Value>, Defect>,
+}
+
+impl<R: Read> Objects<R> {
+    /// A reader whose columns are the keys of the first thousand rows.
+    pub fn look_ahead(input: R, name: &str) -> Result<Self> {
+        let mut objects = Self::with_columns(input, name, Vec::new());
+        while objects.ahead.len() < ROWS_AHEAD
+            && let Some(parsed) = objects.parse()?
+        {
+            objects.learn(&parsed);
+            objects.ahead.push_back(parsed);
+        }
+        Ok(objects)
+    }
+
+    /// A reader of a table whose columns are known.
+    pub fn with_columns(input: R, name: &str, columns: Vec<String>) -> Self {
+        let known = columns.iter().cloned().collect();
+        let (input, name) = (BufReader::new(input), name.to_string());
+        Self { input, name, line: 0, number: 0, columns, known, ahead: VecDeque::new() }
+    }
+
+    /// Every key of the whole input, in the order of first appearance; `None` if the input
+    /// has no row at all.
+    pub fn scan(input: R, name: &str) -> Result<Option<Vec<String>>> {
+        let mut objects = Self::with_columns(input, name, Vec::new());
+        let mut any = false;
+        while let Some(parsed) = objects.parse()? {
+            any = true;
+            objects.learn(&parsed);
+        }
+        Ok(any.then_some(objects.columns))
+    }
+
+    pub fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    /// Whether the rows read ahead are none at all.
+    pub fn is_empty(&self) -> bool {
+        self.ahead.is_empty()
+    }
+
+    pub fn next(&mut self) -> Result<Option<Row>> {
+        let parsed = match self.ahead.pop_front() {
+            Some(parsed) => parsed,
+            None => match self.parse()? {
+                Some(parsed) => parsed,
+                None => return Ok(None),
+            },
+        };
+        self.number += 1;
+        let (line, number) = (parsed.line, self.number);
+        let object = match parsed.object {
+            Ok(object) => object,
+            Err(defect) => {
+                let cells = vec![String::new(); self.columns.len()];
+                return Ok(Some(Row { number, line, cells, json: None, defect: Some(defect) }));
+            }
+        };
+        let cells: Vec<String> =
+            self.columns.iter().map(|key| object.get(key).map_or(String::new(), cell)).collect();
+        let unknown = object.keys().filter(|key| !self.known.contains(*key)).count();
+        let defect = if unknown > 0 {
+            Some(Defect::UnknownKeys { count: unknown })
+        } else {
+            let nul = cells.iter().position(|cell| cell.contains('\0'));
+            nul.map(|column| Defect::NulByte { column: self.columns[column].clone() })
+        };
+        Ok(Some(Row { number, line, cells, json: Some(object), defect }))
+    }
+
+    fn learn(&mut self, parsed: &Parsed) {
+        let Ok(object) = &parsed.object else { return };
+        for key in object.keys() {
+            if !self.known.contains(key) {
+                self.known.insert(key.clone());
+                self.columns.push(key.clone());
+            }
+        }
+    }
+
+    fn parse(&mut self) -> Result<Option<Parsed>> {
+        let mut bytes = Vec::new();
+        loop {
+            bytes.clear();
+            let got = (&mut self.input)
+                .take(LONGEST_LINE)
+                .read_until(b'\n', &mut bytes)
+                .map_err(|error| read_failure(&self.name, error))?;
+            if got == 0 {
+                return Ok(None);
+            }
+            self.line += 1;
+            if got as u64 == LONGEST_LINE {
+                return Err(Error::data("a row of more than 64 MB")
+                    .at(format!("{}:{}", self.name, self.line))
+                    .advise("JSONL holds one object a line"));
+            }
+            if bytes.iter().any(|byte| !byte.is_ascii_whitespace()) {
+                break;
+            }
+        }
+        // Parsed as any value first: a type error of serde_json would quote the cell.
+        let object = match serde_json::from_slice(&bytes) {
+            Ok(Value::Object(object)) => Ok(object),
+            Ok(_) => Err(Defect::NotAnObject),
+            Err(error) => Err(Defect::NotJson { at: error.column() }),
+        };
+        Ok(Some(Parsed { line: self.line, object }))
+    }
+}
+
+/// A JSON value as a cell: strings as they are, null as blank, lists of strings joined with
+/// `|`, everything else as JSON.
+fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) if !items.is_empty() && items.iter().all(Value::is_string) => {
+            let parts: Vec<&str> = items.iter().filter_map(Value::as_str).collect();
+            parts.join("|")
+        }
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_the_union_of_keys() {
+        let text = "{\"a\":1,\"b\":[\"x\",\"y\"]}\n\n{\"c\":null,\"a\":\"t\"}\r\n";
+        let mut objects = Objects::look_ahead(text.as_bytes(), "f").unwrap();
+        assert_eq!(objects.columns(), ["a", "b", "c"]);
+        let first = objects.next().unwrap().unwrap();
+        assert_eq!((first.line, first.cells), (1, vec!["1".into(), "x|y".into(), String::new()]));
+        let second = objects.next().unwrap().unwrap();
+        assert_eq!((second.number, second.line, second.cell(0)), (2, 3, "t"));
+        assert!(objects.next().unwrap().is_none());
+        let scanned = Objects::scan(text.as_bytes(), "f").unwrap().unwrap();
+        assert_eq!(scanned, ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn what_is_no_object_is_a_defect_and_no_end() {
+        let text = "{\"a\":1}\n{\"a\":\n\"a secret\"\n{\"a\":\"x\\u0000\"}\n{\"a\":2}";
+        let mut objects = Objects::look_ahead(text.as_bytes(), "f").unwrap();
+        let mut codes = Vec::new();
+        while let Some(row) = objects.next().unwrap() {
+            codes.push(row.defect.map(|defect| defect.code()));
+        }
+        assert_eq!(codes, [None, Some("not_json"), Some("not_json"), Some("nul_byte"), None]);
+    }
+
+    #[test]
+    fn a_late_key_is_not_lost_silently() {
+        let mut text = "{\"a\":1}\n".repeat(ROWS_AHEAD);
+        text.push_str("{\"a\":1,\"late\":2}\n");
+        let mut objects = Objects::look_ahead(text.as_bytes(), "f").unwrap();
+        let mut last = None;
+        while let Some(row) = objects.next().unwrap() {
+            last = Some(row);
+        }
+        assert_eq!(last.unwrap().defect, Some(Defect::UnknownKeys { count: 1 }));
+    }
+}

@@ -1,0 +1,118 @@
+//! Files that stand under their final name only when they are whole.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+
+/// A file being written under a temporary name beside its final one; dropped unfinished, it
+/// is removed.
+#[derive(Debug)]
+pub struct WholeFile {
+    sink: Option<BufWriter<File>>,
+    path: PathBuf,
+    temporary: PathBuf,
+}
+
+/// Refuses an output that exists, unless `force`.
+///
+/// # Errors
+/// A usage error that names the file.
+pub fn refuse_existing(path: &Path, force: bool) -> Result<()> {
+    if !force && path.symlink_metadata().is_ok() {
+        return Err(Error::usage("the output exists already")
+            .at(path.display().to_string())
+            .advise("choose another name, or --force to replace it"));
+    }
+    Ok(())
+}
+
+impl WholeFile {
+    /// Begins a file; its folder must exist.
+    ///
+    /// # Errors
+    /// A resource error if nothing can be written there.
+    pub fn create(path: &Path) -> Result<Self> {
+        let mut name = path.file_name().unwrap_or_default().to_os_string();
+        name.push(format!(".{}.tmp", std::process::id()));
+        let temporary = path.with_file_name(name);
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(&temporary)
+            .map_err(|error| Error::writing(path, &error))?;
+        Ok(Self { sink: Some(BufWriter::new(file)), path: path.to_path_buf(), temporary })
+    }
+
+    /// Writes a whole file at once.
+    ///
+    /// # Errors
+    /// A resource error; nothing is left behind.
+    pub fn write_all_to(path: &Path, bytes: &[u8]) -> Result<()> {
+        let mut file = Self::create(path)?;
+        file.write_all(bytes).map_err(|error| Error::writing(path, &error))?;
+        file.finish()
+    }
+
+    /// Makes what was written durable and gives it its final name.
+    ///
+    /// # Errors
+    /// A resource error; nothing is left behind.
+    pub fn finish(mut self) -> Result<()> {
+        let failed = |error: io::Error| Error::writing(&self.path, &error);
+        if let Some(sink) = self.sink.take() {
+            let file = sink.into_inner().map_err(|error| failed(error.into_error()))?;
+            file.sync_all().map_err(failed)?;
+        }
+        std::fs::rename(&self.temporary, &self.path).map_err(failed)?;
+        self.temporary.clear();
+        Ok(())
+    }
+}
+
+impl Write for WholeFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.sink {
+            Some(sink) => sink.write(bytes),
+            None => Ok(0),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.sink.as_mut().map_or(Ok(()), Write::flush)
+    }
+}
+
+impl Drop for WholeFile {
+    fn drop(&mut self) {
+        self.sink = None;
+        if !self.temporary.as_os_str().is_empty() {
+            // Nothing more can be done where even the removal fails.
+            let _ = std::fs::remove_file(&self.temporary);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_whole_files_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.csv");
+        let mut file = WholeFile::create(&path).unwrap();
+        file.write_all(b"half").unwrap();
+        drop(file);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        WholeFile::write_all_to(&path, b"whole").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"whole");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert_eq!(refuse_existing(&path, false).unwrap_err().exit_code(), 2);
+        assert!(refuse_existing(&path, true).is_ok());
+        let below = path.join("b.csv");
+        assert_eq!(WholeFile::create(&below).unwrap_err().exit_code(), 5);
+    }
+}

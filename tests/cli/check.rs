@@ -1,0 +1,1 @@
+//! `confide check`: what it finds, and where it says it is.

@@ -1,0 +1,1 @@
+//! Codebooks that cannot be used, through the program.

@@ -1,0 +1,1 @@
+//! `confide split`: sizes, groups, and what it refuses.

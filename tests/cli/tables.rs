@@ -1,0 +1,1 @@
+//! Encodings, separators and broken tables, through the program.
