@@ -100,9 +100,7 @@ impl Error {
             E::StorageFull | E::QuotaExceeded => {
                 "free some space and run the same command again; finished work is kept"
             }
-            E::PermissionDenied | E::ReadOnlyFilesystem => {
-                "choose a folder that you may write to"
-            }
+            E::PermissionDenied | E::ReadOnlyFilesystem => "choose a folder that you may write to",
             _ => "check that the folder exists and can be written to",
         };
         Self::resource(format!("cannot write: {}", reason(error)))

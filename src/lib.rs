@@ -11,4 +11,10 @@ pub mod codebook;
 
 pub mod corpus;
 
+pub mod heads;
+
+pub mod decision;
+
+pub mod evaluation;
+
 pub mod cli;
