@@ -15,4 +15,10 @@ pub mod encoder;
 
 pub mod heads;
 
+pub mod training;
+
+pub mod decision;
+
+pub mod evaluation;
+
 pub mod cli;

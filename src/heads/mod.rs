@@ -1,3 +1,4 @@
 //! From a text's vector to the answers of every tier.
 
+pub mod joint;
 pub mod loss;

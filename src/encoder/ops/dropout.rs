@@ -21,6 +21,11 @@ impl DropoutMask {
         Self { keep: Arc::new(keep), scale: (1.0 / (1.0 - rate)) as f32 }
     }
 
+    /// One byte an entry: 1 keeps, 0 drops.
+    pub fn kept(&self) -> &[u8] {
+        &self.keep
+    }
+
     /// The factor of each entry in turn: 0 or 1/(1 - rate).
     #[inline(always)]
     pub(super) fn factors(&self) -> impl Iterator<Item = f32> + '_ {

@@ -1,0 +1,12 @@
+//! From a head's logits to decisions: temperatures, thresholds and the review rule, chosen on
+//! validation rows and kept in a bundle's `decision.json`.
+
+mod file;
+mod review;
+mod temperature;
+mod thresholds;
+
+pub use file::{Decisions, TierDecision};
+pub use review::ReviewRule;
+pub use temperature::{fit_multi, fit_single, sigmoid, softmax};
+pub use thresholds::{common_threshold, fit_thresholds};
