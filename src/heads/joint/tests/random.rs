@@ -1,6 +1,7 @@
 //! Random codebooks and logits: validity, determinism, and agreement with brute force.
 
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 use super::*;
 
@@ -154,7 +155,12 @@ fn worth(book: &Codebook, all: &[(Vec<Code>, f64)], codes: &[Code]) -> f64 {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 400,
+        failure_persistence: None,
+        rng_seed: RngSeed::Fixed(2),
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn no_output_breaks_the_codebook(
