@@ -97,14 +97,15 @@ impl MultiTargets {
     }
 }
 
-impl TierLoss {
-    fn evaluate(&self, logits: &[f32], rows: usize, grad: &mut [f32]) -> f64 {
+impl Targets {
+    /// The loss on row-major logits, and its gradient where a row counts.
+    pub fn evaluate(&self, logits: &[f32], rows: usize, grad: &mut [f32]) -> f64 {
         let labels = logits.len() / rows.max(1);
         let mut loss = 0.0;
         for row in 0..rows {
             let at = row * labels..(row + 1) * labels;
             let (l, g) = (&logits[at.clone()], &mut grad[at]);
-            loss += match &self.0 {
+            loss += match self {
                 Targets::Single(t) => t.row(row, l, g),
                 Targets::Multi(t) => t.row(row, l, g),
             };
@@ -113,7 +114,7 @@ impl TierLoss {
     }
 
     fn entries(&self) -> usize {
-        match &self.0 {
+        match self {
             Targets::Single(t) => t.permitted.len(),
             Targets::Multi(t) => t.counted.len(),
         }
@@ -128,10 +129,10 @@ impl CustomOp1 for TierLoss {
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let logits = values(storage, layout)?;
         let (rows, _) = dims2(layout)?;
-        if self.entries() != logits.len() {
-            bail!("targets of {} entries meet {} logits", self.entries(), logits.len());
+        if self.0.entries() != logits.len() {
+            bail!("targets of {} entries meet {} logits", self.0.entries(), logits.len());
         }
-        let loss = self.evaluate(logits, rows, &mut vec![0f32; logits.len()]);
+        let loss = self.0.evaluate(logits, rows, &mut vec![0f32; logits.len()]);
         Ok((CpuStorage::F32(vec![loss as f32]), Shape::from(())))
     }
 
@@ -140,7 +141,7 @@ impl CustomOp1 for TierLoss {
         let (storage, layout) = logits.storage_and_layout();
         let (rows, labels) = dims2(layout)?;
         let mut out = vec![0f32; rows * labels];
-        self.evaluate(tensor_values(&storage, layout)?, rows, &mut out);
+        self.0.evaluate(tensor_values(&storage, layout)?, rows, &mut out);
         for g in &mut out {
             *g *= upstream;
         }

@@ -43,8 +43,7 @@ impl AdamW {
     /// Adds a trainable tensor with moments of zero.
     pub fn add(&mut self, name: String, var: Var, pace: f64, decays: bool) {
         let n = var.elem_count();
-        let trainable =
-            Trainable { var, pace, decays, first: vec![0.0; n], second: vec![0.0; n] };
+        let trainable = Trainable { var, pace, decays, first: vec![0.0; n], second: vec![0.0; n] };
         self.tensors.insert(name, trainable);
     }
 
@@ -100,7 +99,8 @@ impl AdamW {
             1.0 - f64::from(BETA1).powi(self.steps as i32),
             1.0 - f64::from(BETA2).powi(self.steps as i32),
         );
-        self.tensors.par_iter_mut().zip(sums.par_iter()).try_for_each(|((_, t), (sum, _))| {
+        let tensors: Vec<&mut Trainable> = self.tensors.values_mut().collect();
+        tensors.into_par_iter().zip(&sums).try_for_each(|(t, (sum, _))| {
             let rate = rate * t.pace;
             let update = AdamStep {
                 gradient: sum,
@@ -140,7 +140,9 @@ impl AdamW {
             for (which, values) in [("first", &mut t.first), ("second", &mut t.second)] {
                 let tensor = saved(&format!("{which}.{name}"))?.flatten_all()?.to_vec1::<f32>()?;
                 if tensor.len() != values.len() {
-                    return Err(Error::model(format!("the saved moment of '{name}' has another size")));
+                    return Err(Error::model(format!(
+                        "the saved moment of '{name}' has another size"
+                    )));
                 }
                 *values = tensor;
             }
@@ -152,10 +154,7 @@ impl AdamW {
 
 /// The sum of squares in f64, in a fixed order.
 fn squares(values: &[f32]) -> f64 {
-    values
-        .chunks(1024)
-        .map(|chunk| f64::from(chunk.iter().map(|v| v * v).sum::<f32>()))
-        .sum()
+    values.chunks(1024).map(|chunk| f64::from(chunk.iter().map(|v| v * v).sum::<f32>())).sum()
 }
 
 fn no_gradient(name: &str) -> Error {

@@ -96,10 +96,14 @@ mod tests {
 
     #[test]
     fn streams_differ_by_purpose_epoch_row_and_seed() {
-        let draw = |seed, purpose, epoch, row| Randomness::new(seed).stream(purpose, epoch, row).next_u64();
+        let draw = |seed, purpose, epoch, row| {
+            Randomness::new(seed).stream(purpose, epoch, row).next_u64()
+        };
         let first = draw(1, "a", 0, 0);
         assert_eq!(first, draw(1, "a", 0, 0));
-        for other in [draw(2, "a", 0, 0), draw(1, "b", 0, 0), draw(1, "a", 1, 0), draw(1, "a", 0, 1)] {
+        for other in
+            [draw(2, "a", 0, 0), draw(1, "b", 0, 0), draw(1, "a", 1, 0), draw(1, "a", 0, 1)]
+        {
             assert_ne!(first, other);
         }
     }

@@ -1,0 +1,176 @@
+//! From gold codes to the targets of the joint loss.
+
+use super::loss::{MultiTargets, SingleTargets, Targets};
+use crate::codebook::{Code, Codebook, TierKind};
+
+/// How much each label of each tier weighs in the loss, after its frequency in training.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LabelWeights {
+    tiers: Vec<Vec<f32>>,
+}
+
+impl LabelWeights {
+    /// Single tiers: (rows / (labels · rows with the label)) to the power `single`; multi
+    /// tiers: (rows without / rows with the label) to the power `multi`. A weight lies between
+    /// 1/`limit` and `limit`; a label that nobody gave has weight 1.
+    pub fn new(codebook: &Codebook, rows: &[&[Code]], single: f64, multi: f64, limit: f64) -> Self {
+        let weigh = |tier: usize| {
+            let coded: Vec<_> = rows.iter().filter_map(|codes| codes[tier].labels()).collect();
+            let labels = codebook.tiers[tier].labels.len();
+            let total = coded.len() as f64;
+            (0..labels)
+                .map(|label| {
+                    let n = coded.iter().filter(|set| set.contains(label)).count() as f64;
+                    if n == 0.0 {
+                        return 1.0;
+                    }
+                    let weight = match codebook.tiers[tier].kind {
+                        TierKind::Single => (total / (labels as f64 * n)).powf(single),
+                        TierKind::Multi => ((total - n) / n).max(1.0 / limit).powf(multi),
+                    };
+                    weight.clamp(1.0 / limit, limit) as f32
+                })
+                .collect()
+        };
+        Self { tiers: (0..codebook.tiers.len()).map(weigh).collect() }
+    }
+
+    /// Weight 1 for every label.
+    pub fn equal(codebook: &Codebook) -> Self {
+        Self { tiers: codebook.tiers.iter().map(|t| vec![1.0; t.labels.len()]).collect() }
+    }
+
+    /// The weights of one tier's labels.
+    pub fn tier(&self, tier: usize) -> &[f32] {
+        &self.tiers[tier]
+    }
+}
+
+/// What each tier's loss over a batch is divided by: for a single tier the sum of the weights
+/// of its coded labels, for a multi tier the number of entries that count. A batch that is cut
+/// into shards has one set of denominators, so that the shards' losses add up to its own.
+pub fn denominators(codebook: &Codebook, rows: &[&[Code]], weights: &LabelWeights) -> Vec<f32> {
+    (0..codebook.tiers.len())
+        .map(|tier| {
+            let sum: f32 = match codebook.tiers[tier].kind {
+                TierKind::Single => rows
+                    .iter()
+                    .filter_map(|codes| codes[tier].single())
+                    .map(|label| weights.tier(tier)[label])
+                    .sum(),
+                TierKind::Multi => rows
+                    .iter()
+                    .filter(|codes| codes[tier].is_coded())
+                    .map(|codes| {
+                        codebook.permitted(tier, codes).iter().filter(|p| **p).count() as f32
+                    })
+                    .sum(),
+            };
+            sum.max(f32::MIN_POSITIVE)
+        })
+        .collect()
+}
+
+/// The targets of one tier for these rows; rows where it is not asked or missing do not count.
+pub fn targets(
+    codebook: &Codebook,
+    tier: usize,
+    rows: &[&[Code]],
+    weights: &LabelWeights,
+    smoothing: f64,
+    denominator: f32,
+) -> Targets {
+    let permitted = rows.iter().flat_map(|codes| codebook.permitted(tier, codes));
+    match codebook.tiers[tier].kind {
+        TierKind::Single => Targets::Single(SingleTargets {
+            labels: rows.iter().map(|codes| codes[tier].single()).collect(),
+            permitted: permitted.collect(),
+            class_weights: weights.tier(tier).to_vec(),
+            smoothing: smoothing as f32,
+            denominator,
+        }),
+        TierKind::Multi => {
+            let labels = codebook.tiers[tier].labels.len();
+            let entries = || rows.iter().flat_map(|codes| (0..labels).map(move |l| (codes, l)));
+            Targets::Multi(MultiTargets {
+                positive: entries()
+                    .map(|(codes, l)| codes[tier].labels().is_some_and(|s| s.contains(l)))
+                    .collect(),
+                counted: entries()
+                    .zip(permitted)
+                    .map(|((codes, _), permitted)| permitted && codes[tier].is_coded())
+                    .collect(),
+                positive_weights: weights.tier(tier).to_vec(),
+                denominator,
+            })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codebook::LabelSet;
+
+    fn codebook() -> Codebook {
+        let toml = r#"
+            format = 1
+            name = "t"
+            version = "1"
+            language = "en"
+            description = "d"
+            [[tier]]
+            name = "a"
+            kind = "single"
+            question = "?"
+            [[tier.label]]
+            name = "x"
+            definition = "x"
+            [[tier.label]]
+            name = "y"
+            definition = "y"
+            [[tier]]
+            name = "b"
+            kind = "multi"
+            question = "?"
+            asked_when = { a = ["x"] }
+            [[tier.label]]
+            name = "u"
+            definition = "u"
+            [[tier.label]]
+            name = "v"
+            definition = "v"
+        "#;
+        Codebook::parse(toml, "t.toml").unwrap()
+    }
+
+    fn rows() -> Vec<Vec<Code>> {
+        let one = |l| Code::Coded(LabelSet::one(l));
+        vec![
+            vec![one(0), Code::Coded(LabelSet::new(vec![0, 1]))],
+            vec![one(0), Code::Coded(LabelSet::default())],
+            vec![one(0), Code::Missing],
+            vec![one(1), Code::NotAsked],
+        ]
+    }
+
+    #[test]
+    fn weights_follow_frequencies() {
+        let (codebook, rows) = (codebook(), rows());
+        let rows: Vec<&[Code]> = rows.iter().map(Vec::as_slice).collect();
+        let weights = LabelWeights::new(&codebook, &rows, 1.0, 1.0, 10.0);
+        assert_eq!(weights.tier(0), [4.0 / 6.0, 2.0]);
+        assert_eq!(weights.tier(1), [1.0, 1.0]);
+        assert_eq!(denominators(&codebook, &rows, &weights), [4.0, 4.0]);
+    }
+
+    #[test]
+    fn not_asked_and_missing_do_not_count() {
+        let (codebook, rows) = (codebook(), rows());
+        let rows: Vec<&[Code]> = rows.iter().map(Vec::as_slice).collect();
+        let weights = LabelWeights::equal(&codebook);
+        let Targets::Multi(t) = targets(&codebook, 1, &rows, &weights, 0.0, 4.0) else { panic!() };
+        assert_eq!(t.counted, [true, true, true, true, false, false, false, false]);
+        assert_eq!(t.positive, [true, true, false, false, false, false, false, false]);
+    }
+}

@@ -1,0 +1,257 @@
+//! The folder of a run: its plan, its log, and checkpoints from which it continues.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use candle_core::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+use super::Plan;
+use super::session::EpochRecord;
+use crate::corpus::WholeFile;
+use crate::encoder::save_weights;
+use crate::error::{Error, Result};
+
+const CHECKPOINT: &str = "checkpoint.safetensors";
+const STATE: &str = "state";
+
+/// `<bundle>.run/`: everything about a training that its bundle does not hold.
+#[derive(Clone, Debug)]
+pub struct RunFolder {
+    folder: PathBuf,
+}
+
+/// Where a training stands.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct State {
+    /// The epoch in progress, from 0.
+    pub epoch: usize,
+    /// The next batch of it.
+    pub batch: usize,
+    /// Updates made.
+    pub steps: u64,
+    /// Sum of the batch losses of the epoch so far.
+    pub loss: f64,
+    /// The epochs that are done.
+    pub history: Vec<EpochRecord>,
+    /// The best epoch so far, counted from 1; 0 is the start.
+    pub best: Option<usize>,
+    /// Whether all epochs are done.
+    pub finished: bool,
+    /// Length of `log.jsonl` in bytes at this point.
+    pub log: u64,
+}
+
+impl RunFolder {
+    /// The run folder of a bundle.
+    pub fn of(bundle: &Path) -> Self {
+        let mut name = bundle.file_name().unwrap_or_default().to_os_string();
+        name.push(".run");
+        Self { folder: bundle.with_file_name(name) }
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The path of a file in it.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// Writes a file of the folder whole.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        WholeFile::write_all_to(&self.file(name), bytes)
+    }
+
+    /// Opens the folder for this plan. Returns whether an earlier run of the same plan is to be
+    /// continued.
+    ///
+    /// # Errors
+    /// If a run of another plan is in the way: what differs is named.
+    pub fn open(&self, plan: &Plan) -> Result<bool> {
+        let file = self.file("plan.json");
+        if let Ok(text) = std::fs::read(&file) {
+            let found: Plan = serde_json::from_slice(&text).map_err(|_| {
+                Error::usage("this is not the plan of a training")
+                    .at(file.display().to_string())
+                    .advise("choose another output, or --force to start over")
+            })?;
+            let differences = found.differences(plan);
+            if !differences.is_empty() {
+                return Err(Error::usage(format!(
+                    "an unfinished training is here that cannot be continued: changed since then: {}",
+                    differences.join(", ")
+                ))
+                .at(self.folder.display().to_string())
+                .advise("undo the change, choose another output, or --force to start over"));
+            }
+            self.sweep();
+            return Ok(true);
+        }
+        std::fs::create_dir_all(&self.folder).map_err(|e| Error::writing(&self.folder, &e))?;
+        self.sweep();
+        self.write("plan.json", &json(plan)?)?;
+        Ok(false)
+    }
+
+    /// Removes what an earlier process left half-written.
+    fn sweep(&self) {
+        for entry in std::fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            if entry.path().extension().is_some_and(|e| e == "tmp") {
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
+    }
+
+    /// Removes checkpoints once they are no longer needed.
+    pub fn remove_checkpoints(&self) {
+        for entry in std::fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            if entry.path().extension().is_some_and(|e| e == "safetensors") {
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
+    }
+
+    pub(super) fn save(
+        &self,
+        state: &State,
+        weights: BTreeMap<String, Tensor>,
+        moments: BTreeMap<String, Tensor>,
+    ) -> Result<()> {
+        let mut tensors = moments;
+        tensors.extend(weights.into_iter().map(|(n, t)| (format!("weight.{n}"), t)));
+        let state = String::from_utf8_lossy(&json(state)?).into_owned();
+        let metadata = HashMap::from([(STATE.to_owned(), state)]);
+        self.write(CHECKPOINT, &save_weights(&tensors, Some(metadata))?)
+    }
+
+    pub(super) fn load(&self) -> Result<Option<(State, HashMap<String, Tensor>)>> {
+        let path = self.file(CHECKPOINT);
+        let Ok(bytes) = std::fs::read(&path) else { return Ok(None) };
+        let damaged = || {
+            Error::model("the checkpoint is damaged")
+                .at(path.display().to_string())
+                .advise("--force starts the training over")
+        };
+        let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).map_err(|_| damaged())?;
+        let state = header.metadata().as_ref().and_then(|m| m.get(STATE)).ok_or_else(damaged)?;
+        let state = serde_json::from_str(state).map_err(|_| damaged())?;
+        let tensors =
+            candle_core::safetensors::load_buffer(&bytes, &Device::Cpu).map_err(|_| damaged())?;
+        Ok(Some((state, tensors)))
+    }
+
+    fn best_name(epoch: usize) -> String {
+        format!("best-{epoch}.safetensors")
+    }
+
+    pub(super) fn save_best(&self, epoch: usize, weights: &BTreeMap<String, Tensor>) -> Result<()> {
+        self.write(&Self::best_name(epoch), &save_weights(weights, None)?)
+    }
+
+    pub(super) fn load_best(&self, epoch: usize) -> Result<BTreeMap<String, Tensor>> {
+        let path = self.file(&Self::best_name(epoch));
+        let tensors = candle_core::safetensors::load(&path, &Device::Cpu).map_err(|_| {
+            Error::model("the best weights so far cannot be read")
+                .at(path.display().to_string())
+                .advise("--force starts the training over")
+        })?;
+        Ok(tensors.into_iter().collect())
+    }
+
+    pub(super) fn remove_best(&self, epoch: usize) {
+        let _ = std::fs::remove_file(self.file(&Self::best_name(epoch)));
+    }
+}
+
+/// `log.jsonl`, one JSON object a line, cut back to the checkpoint when a run continues.
+pub(super) struct Log {
+    file: File,
+    path: PathBuf,
+    length: u64,
+}
+
+impl Log {
+    pub fn open(run: &RunFolder, length: u64) -> Result<Self> {
+        let path = run.file("log.jsonl");
+        let failed = |e: std::io::Error| Error::writing(&path, &e);
+        let file = OpenOptions::new().create(true).append(true).open(&path).map_err(failed)?;
+        let length = length.min(file.metadata().map_err(failed)?.len());
+        file.set_len(length).map_err(failed)?;
+        Ok(Self { file, path, length })
+    }
+
+    pub fn write(&mut self, line: &serde_json::Value) -> Result<()> {
+        let line = format!("{line}\n");
+        self.file.write_all(line.as_bytes()).map_err(|e| Error::writing(&self.path, &e))?;
+        self.length += line.len() as u64;
+        Ok(())
+    }
+
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+}
+
+fn json(value: &impl Serialize) -> Result<Vec<u8>> {
+    serde_json::to_vec_pretty(value)
+        .map_err(|e| Error::resource(format!("the state cannot be written: {e}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(seed: u64) -> Plan {
+        let s = String::new;
+        Plan { version: s(), seed, recipe: s(), data: s(), codebook: s(), base: s(), kernel: s() }
+    }
+
+    #[test]
+    fn another_plan_is_refused_and_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunFolder::of(&folder.path().join("bundle"));
+        assert!(!run.open(&plan(1)).unwrap());
+        assert!(run.open(&plan(1)).unwrap());
+        let error = run.open(&plan(2)).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("seed"));
+    }
+
+    #[test]
+    fn a_checkpoint_reads_back_and_a_damaged_one_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunFolder::of(&folder.path().join("bundle"));
+        run.open(&plan(1)).unwrap();
+        assert!(run.load().unwrap().is_none());
+        let tensor = Tensor::new(&[1f32, 2.0], &Device::Cpu).unwrap();
+        let state = State { epoch: 3, batch: 7, ..State::default() };
+        let weights = BTreeMap::from([("a".to_owned(), tensor)]);
+        run.save(&state, weights, BTreeMap::new()).unwrap();
+        let (found, tensors) = run.load().unwrap().unwrap();
+        assert_eq!(found, state);
+        assert_eq!(tensors["weight.a"].to_vec1::<f32>().unwrap(), [1.0, 2.0]);
+        std::fs::write(run.file(CHECKPOINT), b"short").unwrap();
+        assert_eq!(run.load().unwrap_err().exit_code(), 4);
+    }
+
+    #[test]
+    fn the_log_is_cut_back_to_the_checkpoint() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunFolder::of(&folder.path().join("bundle"));
+        run.open(&plan(1)).unwrap();
+        let mut log = Log::open(&run, 0).unwrap();
+        log.write(&serde_json::json!({"step": 1})).unwrap();
+        let length = log.length();
+        log.write(&serde_json::json!({"step": 2})).unwrap();
+        Log::open(&run, length).unwrap();
+        assert_eq!(std::fs::read_to_string(run.file("log.jsonl")).unwrap(), "{\"step\":1}\n");
+    }
+}

@@ -1,0 +1,92 @@
+//! Heads on the frozen encoder's embeddings: a training of its own, or the start of a full one.
+
+use rayon::prelude::*;
+
+use super::example::codes;
+use super::model::in_batches;
+use super::{Example, Examples, Recipe};
+use crate::codebook::Codebook;
+use crate::encoder::{Encoder, Quiet};
+use crate::error::Result;
+use crate::heads::logistic::{LinearHead, fit};
+use crate::heads::{LabelWeights, denominators, targets};
+
+/// The length that embeddings are brought to before heads are fitted.
+const LENGTH: f64 = 8.0;
+
+/// The embeddings of these examples, row by row.
+fn embed(encoder: &Encoder, examples: &[Example], hidden: usize) -> Result<Vec<f32>> {
+    let forward = |batch: &_| Ok(encoder.embed(batch, &mut Quiet)?.to_vec2::<f32>()?);
+    let mut all: Vec<f32> = in_batches(examples, forward, |out: &mut Vec<f32>, rows, order| {
+        out.resize(examples.len() * hidden, 0.0);
+        for (row, &i) in rows.iter().zip(order) {
+            out[i * hidden..][..hidden].copy_from_slice(row);
+        }
+    })?;
+    all.resize(examples.len() * hidden, 0.0);
+    Ok(all)
+}
+
+/// Fits every tier's head on embeddings, with the penalty whose weighted loss on the
+/// validation rows is lowest (the middle one without such rows).
+///
+/// # Errors
+/// If the encoder cannot be computed.
+pub fn fit_heads(
+    codebook: &Codebook,
+    encoder: &Encoder,
+    hidden: usize,
+    examples: &Examples,
+    recipe: &Recipe,
+) -> Result<Vec<LinearHead>> {
+    let train = embed(encoder, &examples.train, hidden)?;
+    let validation = embed(encoder, &examples.validation, hidden)?;
+    // One factor for all coordinates, so that penalties mean the same for every encoder: the
+    // root mean square of an embedding's length becomes LENGTH.
+    let square = train.iter().map(|v| f64::from(*v) * f64::from(*v)).sum::<f64>();
+    let scale = LENGTH * (examples.train.len() as f64 / square.max(1e-12)).sqrt();
+    let scaled = |v: &[f32]| v.iter().map(|v| v * scale as f32).collect::<Vec<f32>>();
+    let (train, validation) = (scaled(&train), scaled(&validation));
+    let rows = codes(&examples.train.iter().collect::<Vec<_>>());
+    let held = codes(&examples.validation.iter().collect::<Vec<_>>());
+    let weights = LabelWeights::new(
+        codebook,
+        &rows,
+        recipe.class_weighting,
+        recipe.positive_weighting,
+        recipe.weight_limit,
+    );
+    let (sums, held_sums) =
+        (denominators(codebook, &rows, &weights), denominators(codebook, &held, &weights));
+    let tiers: Vec<usize> = (0..codebook.tiers.len()).collect();
+    Ok(tiers
+        .par_iter()
+        .map(|&tier| {
+            let labels = codebook.tiers[tier].labels.len();
+            let goal = targets(codebook, tier, &rows, &weights, 0.0, sums[tier]);
+            let check = targets(codebook, tier, &held, &weights, 0.0, held_sums[tier]);
+            let counted = held.iter().any(|codes| codes[tier].is_coded());
+            let mut head =
+                LinearHead { weight: vec![0.0; labels * hidden], bias: vec![0.0; labels] };
+            let mut best: Option<(f64, LinearHead)> = None;
+            let mut penalties = recipe.penalties.clone();
+            penalties.sort_by(|a, b| b.total_cmp(a));
+            let middle = penalties.len() / 2;
+            for (i, &penalty) in penalties.iter().enumerate() {
+                head = fit(&train, &goal, penalty, head);
+                let loss = if counted {
+                    let logits = head.logits(&validation, held.len());
+                    check.evaluate(&logits, held.len(), &mut vec![0.0; logits.len()])
+                } else {
+                    i.abs_diff(middle) as f64
+                };
+                if best.as_ref().is_none_or(|(least, _)| loss < *least) {
+                    best = Some((loss, head.clone()));
+                }
+            }
+            let mut head = best.map_or(head, |(_, head)| head);
+            head.weight.iter_mut().for_each(|w| *w *= scale as f32 * 8.0);
+            head
+        })
+        .collect())
+}

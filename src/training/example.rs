@@ -1,0 +1,87 @@
+//! The rows of a training: tokens and codes, never the text itself.
+
+use crate::codebook::Code;
+use crate::encoder::{PackedBatch, TokenizedText, pack};
+
+/// One coded text.
+#[derive(Clone, Debug)]
+pub struct Example {
+    /// Its row in the data, the key of its random draws.
+    pub row: u64,
+    /// Its tokens.
+    pub text: TokenizedText,
+    /// Its gold codes, one a tier.
+    pub codes: Vec<Code>,
+}
+
+/// The rows that train and those that validate.
+#[derive(Clone, Debug, Default)]
+pub struct Examples {
+    /// Rows that the parameters are fitted to.
+    pub train: Vec<Example>,
+    /// Rows that choose the epoch, the temperatures and the thresholds.
+    pub validation: Vec<Example>,
+}
+
+/// The codes of these examples.
+pub(super) fn codes<'a>(examples: &[&'a Example]) -> Vec<&'a [Code]> {
+    examples.iter().map(|e| e.codes.as_slice()).collect()
+}
+
+/// Packs the examples in their order.
+pub(super) fn packed(examples: &[&Example]) -> PackedBatch {
+    PackedBatch::new(examples.iter().map(|e| &e.text))
+}
+
+/// Cuts a batch into `shards` consecutive parts of nearly equal token counts; a part may be
+/// empty. It depends on the texts' lengths alone.
+pub(super) fn shards<'a>(batch: &[&'a Example], shards: usize) -> Vec<Vec<&'a Example>> {
+    let total: usize = batch.iter().map(|e| e.text.ids.len()).sum();
+    let mut parts = vec![Vec::new(); shards];
+    let mut before = 0;
+    for example in batch {
+        let middle = before + example.text.ids.len() / 2;
+        parts[(middle * shards / total.max(1)).min(shards - 1)].push(*example);
+        before += example.text.ids.len();
+    }
+    parts
+}
+
+/// The indices of the examples, shortest text first, cut into batches for evaluation.
+pub(super) fn by_length(examples: &[Example], budget: usize) -> Vec<Vec<usize>> {
+    let mut order: Vec<usize> = (0..examples.len()).collect();
+    order.sort_by_key(|&i| (examples[i].text.ids.len(), i));
+    let lengths: Vec<usize> = order.iter().map(|&i| examples[i].text.ids.len()).collect();
+    pack(&lengths, budget, usize::MAX).into_iter().map(|r| order[r].to_vec()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn example(row: u64, tokens: usize) -> Example {
+        let text = TokenizedText { ids: vec![1; tokens], truncated: false };
+        Example { row, text, codes: Vec::new() }
+    }
+
+    #[test]
+    fn shards_hold_every_row_once_in_order() {
+        let examples: Vec<Example> =
+            (0..9).map(|i| example(i, 3 + (i as usize * 7) % 20)).collect();
+        let batch: Vec<&Example> = examples.iter().collect();
+        for n in [1, 2, 4, 20] {
+            let parts = shards(&batch, n);
+            assert_eq!(parts.len(), n);
+            let rows: Vec<u64> = parts.iter().flatten().map(|e| e.row).collect();
+            assert_eq!(rows, (0..9).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn evaluation_batches_hold_every_row_once() {
+        let examples: Vec<Example> = (0..9).map(|i| example(i, 20 - i as usize)).collect();
+        let mut all: Vec<usize> = by_length(&examples, 30).concat();
+        all.sort_unstable();
+        assert_eq!(all, (0..9).collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,23 @@
+//! Training: batches, loss, updates, checkpoints (same in, same out).
+
+mod checkpoint;
+mod embedded_heads;
+mod epoch;
+mod example;
+mod model;
+mod optimiser;
+mod plan;
+mod proof;
+mod randomness;
+mod recipe;
+mod schedule;
+mod session;
+
+pub use checkpoint::RunFolder;
+pub use embedded_heads::fit_heads;
+pub use example::{Example, Examples};
+pub use model::{TierLogits, TrainingModel};
+pub use plan::Plan;
+pub use randomness::Randomness;
+pub use recipe::{Mode, Recipe};
+pub use session::{EpochRecord, Observer, Score, Scorer, Trained, train};

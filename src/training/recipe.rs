@@ -1,0 +1,229 @@
+//! Recipes: how a training is done, as data.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// What is trained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Encoder and heads.
+    Full,
+    /// Heads alone, on embeddings that are computed once.
+    Frozen,
+}
+
+/// Everything that decides how a training goes, apart from data, codebook, encoder and seed.
+/// The shipped recipes document every field with its default.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Recipe {
+    /// Version of the recipe format; 1.
+    pub format: u32,
+    /// What is trained.
+    pub mode: Mode,
+    /// Most passes over the training rows.
+    pub epochs: usize,
+    /// Epochs without improvement on validation before the training ends.
+    pub patience: usize,
+    /// Texts of a batch at most.
+    pub batch_rows: usize,
+    /// Tokens of a batch at most.
+    pub batch_tokens: usize,
+    /// Parts into which each batch is cut; at most as many cores work on one batch.
+    pub shards: usize,
+    /// Tokens of a text at most, special tokens included; longer texts are cut.
+    pub max_tokens: usize,
+    /// Peak learning rate of the top encoder layer.
+    pub learning_rate: f64,
+    /// Peak learning rate of the heads.
+    pub head_learning_rate: f64,
+    /// The factor by which each layer learns more slowly than the one above it.
+    pub layer_decay: f64,
+    /// Decoupled weight decay of the encoder's and heads' matrices.
+    pub weight_decay: f64,
+    /// The share of the training over which the learning rate rises from zero.
+    pub warmup: f64,
+    /// The largest norm of a gradient; 0 leaves gradients as they are.
+    pub clip_norm: f64,
+    /// Dropout of hidden states and of the pooled vector.
+    pub dropout: f64,
+    /// Dropout of attention probabilities.
+    pub attention_dropout: f64,
+    /// The share of each single tier's target that is spread over the other labels.
+    pub label_smoothing: f64,
+    /// Class weights of single tiers: inverse frequency to this power.
+    pub class_weighting: f64,
+    /// Weights of positives in multi tiers: negatives over positives to this power.
+    pub positive_weighting: f64,
+    /// The largest weight that either weighting may give.
+    pub weight_limit: f64,
+    /// The weight of multi tiers in the joint loss; single tiers have weight 1.
+    pub multi_weight: f64,
+    /// Whether a full training starts from heads fitted on the frozen encoder.
+    pub fitted_start: bool,
+    /// L2 penalties that are tried for heads on frozen embeddings.
+    pub penalties: Vec<f64>,
+    /// Seconds between checkpoints; they do not change the result.
+    pub checkpoint_seconds: f64,
+}
+
+impl Default for Recipe {
+    fn default() -> Self {
+        Self {
+            format: 1,
+            mode: Mode::Full,
+            epochs: 12,
+            patience: 4,
+            batch_rows: 16,
+            batch_tokens: 4096,
+            shards: 4,
+            max_tokens: 256,
+            learning_rate: 1e-4,
+            head_learning_rate: 1e-3,
+            layer_decay: 0.9,
+            weight_decay: 0.01,
+            warmup: 0.1,
+            clip_norm: 1.0,
+            dropout: 0.1,
+            attention_dropout: 0.1,
+            label_smoothing: 0.0,
+            class_weighting: 0.5,
+            positive_weighting: 0.5,
+            weight_limit: 10.0,
+            multi_weight: 1.0,
+            fitted_start: true,
+            penalties: vec![1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2],
+            checkpoint_seconds: 30.0,
+        }
+    }
+}
+
+const SHIPPED: &[(&str, &str)] = &[
+    ("full", include_str!("../../configs/recipes/full.toml")),
+    ("frozen", include_str!("../../configs/recipes/frozen.toml")),
+];
+
+impl Recipe {
+    /// Finds a recipe: a shipped name (`full`, `frozen`) or a file.
+    ///
+    /// # Errors
+    /// If there is neither, or the recipe is not valid.
+    pub fn find(name: &str) -> Result<Self> {
+        if let Some((_, text)) = SHIPPED.iter().find(|(shipped, _)| *shipped == name) {
+            return Self::parse(text, name);
+        }
+        let text = std::fs::read_to_string(Path::new(name)).map_err(|e| {
+            let names: Vec<&str> = SHIPPED.iter().map(|(n, _)| *n).collect();
+            Error::usage(format!("cannot read the recipe: {}", e.kind()))
+                .at(name)
+                .advise(format!("name a file or a shipped recipe: {}", names.join(", ")))
+        })?;
+        Self::parse(&text, name)
+    }
+
+    /// Reads a recipe; fields that are left out take their defaults.
+    ///
+    /// # Errors
+    /// If it is no TOML, has an unknown field, or a value out of range; `place` names it.
+    pub fn parse(text: &str, place: &str) -> Result<Self> {
+        let recipe: Self = toml::from_str(text).map_err(|e| {
+            let line = e.span().map_or(1, |s| text[..s.start].matches('\n').count() + 1);
+            Error::usage(e.message().replace('\n', " ")).at(format!("{place}:{line}"))
+        })?;
+        recipe.validate().map_err(|(field, what)| {
+            Error::usage(what)
+                .at(format!("{place}: {field}"))
+                .advise("see configs/recipes/full.toml")
+        })?;
+        Ok(recipe)
+    }
+
+    /// The recipe with every field, as TOML.
+    ///
+    /// # Errors
+    /// If it cannot be written as TOML.
+    pub fn resolved(&self) -> Result<String> {
+        toml::to_string(self)
+            .map_err(|e| Error::usage(format!("the recipe cannot be written: {e}")))
+    }
+
+    fn validate(&self) -> std::result::Result<(), (&'static str, String)> {
+        let counts = [
+            ("epochs", self.epochs, 1, 10_000),
+            ("patience", self.patience, 1, 10_000),
+            ("batch_rows", self.batch_rows, 1, 4096),
+            ("batch_tokens", self.batch_tokens, 8, 1 << 20),
+            ("shards", self.shards, 1, 256),
+            ("max_tokens", self.max_tokens, 3, 1 << 15),
+        ];
+        if self.format != 1 {
+            return Err(("format", format!("format {} is not known, only 1", self.format)));
+        }
+        for (name, value, low, high) in counts {
+            if value < low || value > high {
+                return Err((name, format!("{value} is outside {low} to {high}")));
+            }
+        }
+        let numbers = [
+            ("learning_rate", self.learning_rate, 0.0, 1.0),
+            ("head_learning_rate", self.head_learning_rate, 0.0, 1.0),
+            ("layer_decay", self.layer_decay, 0.01, 1.0),
+            ("weight_decay", self.weight_decay, 0.0, 1.0),
+            ("warmup", self.warmup, 0.0, 0.99),
+            ("clip_norm", self.clip_norm, 0.0, 1e6),
+            ("dropout", self.dropout, 0.0, 0.9),
+            ("attention_dropout", self.attention_dropout, 0.0, 0.9),
+            ("label_smoothing", self.label_smoothing, 0.0, 0.9),
+            ("class_weighting", self.class_weighting, 0.0, 2.0),
+            ("positive_weighting", self.positive_weighting, 0.0, 2.0),
+            ("weight_limit", self.weight_limit, 1.0, 1e6),
+            ("multi_weight", self.multi_weight, 0.0, 1e3),
+            ("checkpoint_seconds", self.checkpoint_seconds, 0.0, 1e6),
+        ];
+        for (name, value, low, high) in numbers {
+            if !(value >= low && value <= high) {
+                return Err((name, format!("{value} is outside {low} to {high}")));
+            }
+        }
+        if self.penalties.is_empty() || self.penalties.iter().any(|p| !(*p > 0.0 && *p < 1e3)) {
+            return Err(("penalties", "it must list numbers above 0".into()));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shipped_full_recipe_states_the_defaults() {
+        assert_eq!(Recipe::find("full").unwrap(), Recipe::default());
+        assert_eq!(Recipe::find("frozen").unwrap().mode, Mode::Frozen);
+    }
+
+    #[test]
+    fn a_resolved_recipe_reads_back() {
+        let recipe = Recipe { epochs: 3, ..Recipe::default() };
+        assert_eq!(Recipe::parse(&recipe.resolved().unwrap(), "r").unwrap(), recipe);
+    }
+
+    #[test]
+    fn mistakes_are_placed() {
+        for (text, named) in [
+            ("epochs = 3\nlearning_rat = 1", "r.toml:2"),
+            ("epochs = 0", "epochs"),
+            ("dropout = nan", "dropout"),
+            ("mode = \"half\"", "r.toml:1"),
+            ("x", "r.toml:1"),
+        ] {
+            let error = Recipe::parse(text, "r.toml").unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            assert!(error.to_string().contains(named), "{error}");
+        }
+    }
+}

@@ -1,0 +1,304 @@
+//! A training from its first step or its last checkpoint to its best epoch.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::checkpoint::{Log, State};
+use super::epoch::{Context, batches};
+use super::example::{Example, codes};
+use super::model::compact;
+use super::proof::prove;
+use super::schedule::linear_warmup_decay;
+use super::{Examples, Randomness, Recipe, RunFolder, TierLogits, TrainingModel};
+use crate::codebook::Codebook;
+use crate::encoder::{EncoderConfig, Parameters};
+use crate::error::{Error, Result};
+use crate::heads::LabelWeights;
+use crate::heads::logistic::LinearHead;
+
+/// How good a state of the model is on the validation rows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Score {
+    /// The mean over the tiers, what the best epoch is chosen by.
+    pub mean: f64,
+    /// One figure a tier; absent where nothing could be scored.
+    pub tiers: Vec<Option<f64>>,
+}
+
+/// Scores the logits of the validation rows.
+pub type Scorer<'a> = &'a dyn Fn(&TierLogits) -> Result<Score>;
+
+/// What an epoch came to; epoch 0 is the state before the first update.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EpochRecord {
+    /// From 1; 0 before training.
+    pub epoch: usize,
+    /// Updates made by its end.
+    pub step: u64,
+    /// Mean joint loss of its batches; absent for epoch 0.
+    pub train_loss: Option<f64>,
+    /// Joint loss on the validation rows.
+    pub validation_loss: f64,
+    /// The score on the validation rows.
+    pub score: Score,
+}
+
+/// Is told how a training goes.
+pub trait Observer {
+    /// A training continues where an earlier one stopped.
+    fn resumed(&mut self, epoch: usize, batch: usize);
+    /// A batch is done.
+    fn batch(&mut self, epoch: usize, epochs: usize, batch: usize, batches: usize, loss: f64);
+    /// An epoch is done.
+    fn epoch(&mut self, record: &EpochRecord, best: bool);
+}
+
+/// A finished training.
+pub struct Trained {
+    /// The encoder's tensors.
+    pub encoder: Parameters,
+    /// The heads' tensors.
+    pub heads: Parameters,
+    /// The best state's logits of the validation rows.
+    pub validation: TierLogits,
+    /// Every epoch.
+    pub history: Vec<EpochRecord>,
+    /// The epoch that was kept.
+    pub best: usize,
+    /// The global norm of the first and the last gradient is in the log.
+    pub steps: u64,
+}
+
+/// Whether `new` is better than `old`: a higher score, at equal scores a lower loss.
+fn better(new: &EpochRecord, old: &EpochRecord) -> bool {
+    (new.score.mean, -new.validation_loss) > (old.score.mean, -old.validation_loss)
+}
+
+/// Trains encoder and heads; continues from a checkpoint in the run folder.
+///
+/// # Errors
+/// If a tensor cannot learn, the loss is no longer finite, the state cannot be written, or the
+/// user stops it (the state is saved then).
+#[allow(clippy::too_many_arguments)]
+pub fn train(
+    codebook: &Codebook,
+    config: &EncoderConfig,
+    parameters: &Parameters,
+    mut examples: Examples,
+    heads: &[LinearHead],
+    recipe: &Recipe,
+    randomness: Randomness,
+    run: &RunFolder,
+    scorer: Scorer,
+    observer: &mut dyn Observer,
+    stop: &AtomicBool,
+) -> Result<Trained> {
+    let vocabulary = compact(&mut examples);
+    let all: Vec<&Example> = examples.train.iter().collect();
+    let weights = LabelWeights::new(
+        codebook,
+        &codes(&all),
+        recipe.class_weighting,
+        recipe.positive_weighting,
+        recipe.weight_limit,
+    );
+    let model = TrainingModel::new(codebook, config, parameters, vocabulary, heads, recipe)?;
+    let mut session = Session {
+        codebook,
+        recipe,
+        randomness,
+        run,
+        scorer,
+        observer,
+        stop,
+        weights,
+        examples,
+        model,
+        state: State::default(),
+        saved: Instant::now(),
+    };
+    session.run()
+}
+
+struct Session<'a> {
+    codebook: &'a Codebook,
+    recipe: &'a Recipe,
+    randomness: Randomness,
+    run: &'a RunFolder,
+    scorer: Scorer<'a>,
+    observer: &'a mut dyn Observer,
+    stop: &'a AtomicBool,
+    weights: LabelWeights,
+    examples: Examples,
+    model: TrainingModel,
+    state: State,
+    saved: Instant,
+}
+
+impl Session<'_> {
+    fn context(&self) -> Context<'_> {
+        Context {
+            codebook: self.codebook,
+            recipe: self.recipe,
+            model: &self.model,
+            weights: &self.weights,
+            randomness: self.randomness,
+        }
+    }
+
+    fn run(&mut self) -> Result<Trained> {
+        let mut log = self.begin()?;
+        while !self.state.finished {
+            self.epoch(&mut log)?;
+        }
+        let best = self.state.best.unwrap_or(0);
+        self.model.set_weights(&self.run.load_best(best)?)?;
+        let validation = self.model.logits(&self.examples.validation)?;
+        let (encoder, heads) = self.model.finished()?;
+        Ok(Trained {
+            encoder,
+            heads,
+            validation,
+            history: self.state.history.clone(),
+            best,
+            steps: self.state.steps,
+        })
+    }
+
+    /// Proves that the model can learn, then starts, or continues from the last checkpoint.
+    fn begin(&mut self) -> Result<Log> {
+        prove(&self.context(), &self.examples.train)?;
+        if let Some((state, tensors)) = self.run.load()? {
+            self.model.optimiser.restore(state.steps, |name| {
+                tensors
+                    .get(name)
+                    .cloned()
+                    .ok_or_else(|| Error::model(format!("the checkpoint lacks '{name}'")))
+            })?;
+            self.observer.resumed(state.epoch, state.batch);
+            self.state = state;
+            return Log::open(self.run, self.state.log);
+        }
+        let mut log = Log::open(self.run, 0)?;
+        self.assess(None, &mut log)?;
+        self.checkpoint(&log)?;
+        Ok(log)
+    }
+
+    fn checkpoint(&mut self, log: &Log) -> Result<()> {
+        self.state.log = log.length();
+        self.state.steps = self.model.optimiser.steps();
+        self.run.save(&self.state, self.model.weights()?, self.model.optimiser.moments()?)?;
+        self.saved = Instant::now();
+        Ok(())
+    }
+
+    fn epoch(&mut self, log: &mut Log) -> Result<()> {
+        let epoch = self.state.epoch;
+        let batches = batches(&self.examples.train, self.recipe, &self.randomness, epoch);
+        while self.state.batch < batches.len() {
+            if self.stop.load(Ordering::Relaxed) {
+                self.checkpoint(log)?;
+                return Err(Error::interrupted("stopped; the training is saved")
+                    .at(self.run.path().display().to_string())
+                    .advise("the same command continues it"));
+            }
+            self.update(&batches, log)?;
+            if self.saved.elapsed().as_secs_f64() >= self.recipe.checkpoint_seconds {
+                self.checkpoint(log)?;
+            }
+        }
+        self.state.epoch += 1;
+        self.state.batch = 0;
+        let loss = self.state.loss / batches.len().max(1) as f64;
+        self.state.loss = 0.0;
+        self.assess(Some(loss), log)?;
+        let best = self.state.best.unwrap_or(0);
+        self.state.finished = self.state.epoch >= self.recipe.epochs
+            || self.state.epoch >= best + self.recipe.patience;
+        self.checkpoint(log)
+    }
+
+    /// One batch: gradients of its shards, clipped, applied.
+    fn update(&mut self, batches: &[Vec<usize>], log: &mut Log) -> Result<()> {
+        let (epoch, at) = (self.state.epoch, self.state.batch);
+        let batch: Vec<&Example> = batches[at].iter().map(|&i| &self.examples.train[i]).collect();
+        let context = self.context();
+        let shards = context.backward(&context.cut(&batch), Some(epoch))?;
+        let loss: f64 = shards.iter().map(super::epoch::Shard::loss).sum();
+        let done =
+            (epoch as f64 + (at as f64 + 0.5) / batches.len() as f64) / self.recipe.epochs as f64;
+        let rate = self.recipe.learning_rate * linear_warmup_decay(done, self.recipe.warmup);
+        let update = self.model.optimiser.step(
+            &shards,
+            |shard, var| shard.gradient(var),
+            rate,
+            self.recipe.weight_decay,
+            self.recipe.clip_norm,
+        )?;
+        self.state.batch += 1;
+        self.state.loss += loss;
+        log.write(&json!({
+            "step": self.model.optimiser.steps(),
+            "epoch": epoch as f64 + (at + 1) as f64 / batches.len() as f64,
+            "loss": loss,
+            "learning_rate": rate,
+            "grad_norm": update.norm,
+        }))?;
+        self.observer.batch(epoch + 1, self.recipe.epochs, at + 1, batches.len(), loss);
+        Ok(())
+    }
+
+    /// Scores the present state on the validation rows, and keeps it if it is the best.
+    fn assess(&mut self, train_loss: Option<f64>, log: &mut Log) -> Result<()> {
+        let logits = self.model.logits(&self.examples.validation)?;
+        let record = EpochRecord {
+            epoch: self.state.epoch,
+            step: self.model.optimiser.steps(),
+            train_loss,
+            validation_loss: self.context().validation_loss(&logits, &self.examples.validation)?,
+            score: (self.scorer)(&logits)?,
+        };
+        let old = self.state.best.map(|best| &self.state.history[best]);
+        let is_best = old.is_none_or(|old| better(&record, old));
+        log.write(&json!({
+            "step": record.step,
+            "epoch": record.epoch,
+            "eval_loss": record.validation_loss,
+            "eval_score": record.score.mean,
+            "eval_tiers": record.score.tiers,
+        }))?;
+        self.observer.epoch(&record, is_best);
+        self.state.history.push(record);
+        if is_best {
+            let before = self.state.best.replace(self.state.epoch);
+            self.run.save_best(self.state.epoch, &self.model.weights()?)?;
+            if let Some(before) = before {
+                self.run.remove_best(before);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ties_in_score_go_to_the_lower_loss() {
+        let record = |mean, validation_loss| EpochRecord {
+            epoch: 0,
+            step: 0,
+            train_loss: None,
+            validation_loss,
+            score: Score { mean, tiers: Vec::new() },
+        };
+        assert!(better(&record(0.6, 2.0), &record(0.5, 1.0)));
+        assert!(better(&record(0.5, 0.9), &record(0.5, 1.0)));
+        assert!(!better(&record(0.5, 1.0), &record(0.5, 1.0)));
+    }
+}
