@@ -21,4 +21,6 @@ pub mod decision;
 
 pub mod evaluation;
 
+pub mod bundle;
+
 pub mod cli;

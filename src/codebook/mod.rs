@@ -6,6 +6,7 @@ mod code;
 mod digest;
 mod names;
 mod parse;
+mod render;
 mod shipped;
 mod source;
 

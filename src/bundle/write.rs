@@ -1,0 +1,80 @@
+//! Writing a bundle: whole, or not at all.
+
+use std::path::{Path, PathBuf};
+
+use super::{CARD, CODEBOOK, DECISION, HEADS, MANIFEST, Manifest, card};
+use crate::codebook::Codebook;
+use crate::corpus::WholeFile;
+use crate::decision::Decisions;
+use crate::encoder::{ModelFiles, Parameters, save_weights};
+use crate::error::{Error, Result};
+
+/// A bundle being written under a temporary name.
+pub struct BundleWriter {
+    folder: PathBuf,
+    target: PathBuf,
+}
+
+impl BundleWriter {
+    /// Begins a bundle that will stand at `target`; until then it grows in `scratch`, a folder
+    /// on the same disk.
+    ///
+    /// # Errors
+    /// If the folder cannot be made.
+    pub fn begin(target: &Path, scratch: &Path) -> Result<Self> {
+        let folder = scratch.join("bundle.partial");
+        if folder.exists() {
+            std::fs::remove_dir_all(&folder).map_err(|e| Error::writing(&folder, &e))?;
+        }
+        std::fs::create_dir_all(&folder).map_err(|e| Error::writing(&folder, &e))?;
+        Ok(Self { folder, target: target.to_path_buf() })
+    }
+
+    fn put(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        WholeFile::write_all_to(&self.folder.join(name), bytes)
+    }
+
+    /// Writes the encoder: the base's own configuration and tokenizer, and its weights as
+    /// trained, or as they were.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub fn encoder(&self, base: &ModelFiles, trained: Option<&Parameters>) -> Result<()> {
+        self.put("config.json", &base.config)?;
+        self.put("tokenizer.json", &base.tokenizer)?;
+        match trained {
+            Some(parameters) => {
+                self.put("model.safetensors", &save_weights(parameters.iter(), None)?)
+            }
+            None => self.put("model.safetensors", &base.weights),
+        }
+    }
+
+    /// Writes heads, codebook, decisions, manifest and model card.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub fn rest(
+        &self,
+        heads: &Parameters,
+        codebook: &Codebook,
+        decisions: &Decisions,
+        manifest: &Manifest,
+    ) -> Result<()> {
+        self.put(HEADS, &save_weights(heads.iter(), None)?)?;
+        self.put(CODEBOOK, codebook.to_toml().as_bytes())?;
+        self.put(DECISION, decisions.to_json()?.as_bytes())?;
+        let json = serde_json::to_string_pretty(manifest)
+            .map_err(|e| Error::resource(format!("the manifest cannot be written: {e}")))?;
+        self.put(MANIFEST, format!("{json}\n").as_bytes())?;
+        self.put(CARD, card::card(codebook, manifest).as_bytes())
+    }
+
+    /// Gives the bundle its name.
+    ///
+    /// # Errors
+    /// If it cannot be renamed.
+    pub fn finish(self) -> Result<()> {
+        std::fs::rename(&self.folder, &self.target).map_err(|e| Error::writing(&self.target, &e))
+    }
+}
