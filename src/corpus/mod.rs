@@ -1,5 +1,6 @@
 //! Tables of comments: reading, writing, gold codes, splits and duplicates (DESIGN section 3).
 
+mod counts;
 mod duplicates;
 mod encoding;
 mod format;
@@ -14,6 +15,7 @@ mod split;
 mod whole_file;
 mod writer;
 
+pub use counts::{SetCounts, TierCounts, count_codes};
 pub use duplicates::{Partition, near_duplicates};
 pub use format::{Format, ReadOptions};
 pub use gold::{GoldRow, GoldTable, Split, coders, read_gold, read_gold_from};
