@@ -2,10 +2,13 @@
 
 mod check;
 mod classify;
+mod counts;
 mod doctor;
 mod evaluate;
+mod input;
 mod quickstart;
 mod split;
+mod table;
 mod train;
 
 use std::process::ExitCode;

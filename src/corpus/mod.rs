@@ -1,18 +1,28 @@
 //! Tables of comments: reading, writing, gold codes, splits and duplicates (DESIGN section 3).
 
+mod counts;
+mod duplicates;
 mod encoding;
 mod format;
+mod gold;
 mod jsonl;
+mod problem;
 mod reader;
 mod records;
 mod roles;
 mod row;
+mod split;
 mod whole_file;
 mod writer;
 
+pub use counts::{SetCounts, TierCounts, count_codes};
+pub use duplicates::{Partition, near_duplicates};
 pub use format::{Format, ReadOptions};
+pub use gold::{GoldRow, GoldTable, Split, coders, read_gold, read_gold_from};
+pub use problem::{Problem, ProblemCode, Severity};
 pub use reader::TableReader;
 pub use roles::Roles;
 pub use row::{Defect, Row};
+pub use split::{SplitSizes, code_traits, split, units};
 pub use whole_file::{WholeFile, refuse_existing};
 pub use writer::TableWriter;

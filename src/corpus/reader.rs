@@ -68,7 +68,7 @@ impl TableReader {
         Self::start(Box::new(input), name, format, options, None)
     }
 
-    /// Reads a table from bytes in memory, as [`TableReader::from_reader`].
+    /// Reads a table from bytes in memory, as a file of that name.
     ///
     /// # Errors
     /// As [`TableReader::open`].
@@ -77,7 +77,13 @@ impl TableReader {
         name: &str,
         options: &ReadOptions,
     ) -> Result<Self> {
-        Self::from_reader(io::Cursor::new(bytes), name, options)
+        let format = Format::of_path(Path::new(name), options.format.as_deref())?;
+        let mut columns = None;
+        if format == Format::Jsonl {
+            let input = Decoded::new(bytes.as_ref(), name, options.encoding.as_deref())?;
+            columns = Some(Objects::scan(input, name)?.ok_or_else(|| empty(name))?);
+        }
+        Self::start(Box::new(io::Cursor::new(bytes)), name, format, options, columns)
     }
 
     fn start(

@@ -59,11 +59,8 @@ impl<R: Read> Records<R> {
             }
             match self.buffer[at] {
                 b'"' => quoted = !quoted,
-                b'\n' | b'\r' if !quoted => {
-                    if begun {
-                        break;
-                    }
-                }
+                b'\n' | b'\r' if !quoted && begun => break,
+                b'\n' | b'\r' => {}
                 byte if !quoted => {
                     begun = true;
                     if let Some(which) = SEPARATORS.iter().position(|&s| s == byte) {
