@@ -6,6 +6,8 @@ mod counts;
 mod doctor;
 mod evaluate;
 mod input;
+mod messages;
+mod process;
 mod quickstart;
 mod split;
 mod table;
@@ -81,23 +83,32 @@ pub enum Outcome {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
+    let sandbox = process::deny_network();
+    process::keep_memory();
     let cli = Cli::parse();
-    let outcome = match &cli.command {
-        Command::Check(args) => check::run(args, &cli.global),
-        Command::Split(args) => split::run(args, &cli.global),
-        Command::Train(args) => train::run(args, &cli.global),
-        Command::Evaluate(args) => evaluate::run(args, &cli.global),
-        Command::Classify(args) => classify::run(args, &cli.global),
-        Command::Quickstart(args) => quickstart::run(args, &cli.global),
-        Command::Doctor(args) => doctor::run(args, &cli.global),
-    };
+    let messages = messages::Messages::new(&cli.global);
+    let outcome = run(&cli, &sandbox);
     match outcome {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Findings) => ExitCode::from(1),
         Err(error) => {
-            eprintln!("error: {error}");
+            messages.error(&error);
             ExitCode::from(error.exit_code())
         }
+    }
+}
+
+fn run(cli: &Cli, sandbox: &process::Sandbox) -> Result<Outcome> {
+    process::check_device(&cli.global)?;
+    process::start_workers(&cli.global)?;
+    match &cli.command {
+        Command::Check(args) => check::run(args, &cli.global),
+        Command::Split(args) => split::run(args, &cli.global),
+        Command::Train(args) => train::run(args, &cli.global, sandbox),
+        Command::Evaluate(args) => evaluate::run(args, &cli.global),
+        Command::Classify(args) => classify::run(args, &cli.global),
+        Command::Quickstart(args) => quickstart::run(args, &cli.global),
+        Command::Doctor(args) => doctor::run(args, &cli.global),
     }
 }
 

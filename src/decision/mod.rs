@@ -2,11 +2,15 @@
 //! validation rows and kept in a bundle's `decision.json`.
 
 mod file;
+mod fit;
 mod review;
 mod temperature;
 mod thresholds;
+mod views;
 
 pub use file::{Decisions, TierDecision};
+pub use fit::fit;
 pub use review::ReviewRule;
 pub use temperature::{fit_multi, fit_single, sigmoid, softmax};
 pub use thresholds::{common_threshold, fit_thresholds};
+pub use views::{Answers, both_views};

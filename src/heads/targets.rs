@@ -1,12 +1,17 @@
 //! From gold codes to the targets of the joint loss.
 
 use super::loss::{MultiTargets, SingleTargets, Targets};
+use candle_core::Tensor;
+
 use crate::codebook::{Code, Codebook, TierKind};
+use crate::encoder::Parameters;
+use crate::error::Result;
 
 /// How much each label of each tier weighs in the loss, after its frequency in training.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LabelWeights {
     tiers: Vec<Vec<f32>>,
+    multi: Vec<bool>,
 }
 
 impl LabelWeights {
@@ -32,18 +37,59 @@ impl LabelWeights {
                 })
                 .collect()
         };
-        Self { tiers: (0..codebook.tiers.len()).map(weigh).collect() }
+        Self { tiers: (0..codebook.tiers.len()).map(weigh).collect(), multi: multi_tiers(codebook) }
     }
 
     /// Weight 1 for every label.
     pub fn equal(codebook: &Codebook) -> Self {
-        Self { tiers: codebook.tiers.iter().map(|t| vec![1.0; t.labels.len()]).collect() }
+        let tiers = codebook.tiers.iter().map(|t| vec![1.0; t.labels.len()]).collect();
+        Self { tiers, multi: multi_tiers(codebook) }
+    }
+
+    /// What weighting added to a multi tier's logits: positives that weigh w shift the logit by
+    /// ln w (Menon et al. 2021); single tiers keep the shift, which favours rare labels.
+    fn shift(&self, tier: usize, label: usize) -> f64 {
+        if self.multi[tier] { f64::from(self.tiers[tier][label]).ln() } else { 0.0 }
+    }
+
+    /// Takes the shift out of logits, `[text][tier][label]`, so that they are log odds.
+    pub fn correct_logits(&self, logits: &mut [Vec<Vec<f64>>]) {
+        for text in logits {
+            for (tier, logits) in text.iter_mut().enumerate() {
+                for (label, logit) in logits.iter_mut().enumerate() {
+                    *logit -= self.shift(tier, label);
+                }
+            }
+        }
+    }
+
+    /// Takes the shift out of the heads' biases, `TIER.bias`.
+    ///
+    /// # Errors
+    /// If a bias is missing.
+    pub fn correct_heads(&self, codebook: &Codebook, heads: &mut Parameters) -> Result<()> {
+        for (tier, described) in codebook.tiers.iter().enumerate() {
+            let name = format!("{}.bias", described.name);
+            let bias = heads.get(&name)?;
+            let moved: Vec<f32> = bias
+                .to_vec1::<f32>()?
+                .into_iter()
+                .enumerate()
+                .map(|(label, b)| (f64::from(b) - self.shift(tier, label)) as f32)
+                .collect();
+            heads.replace(&name, Tensor::from_vec(moved, bias.shape(), bias.device())?);
+        }
+        Ok(())
     }
 
     /// The weights of one tier's labels.
     pub fn tier(&self, tier: usize) -> &[f32] {
         &self.tiers[tier]
     }
+}
+
+fn multi_tiers(codebook: &Codebook) -> Vec<bool> {
+    codebook.tiers.iter().map(|t| t.kind == TierKind::Multi).collect()
 }
 
 /// What each tier's loss over a batch is divided by: for a single tier the sum of the weights
@@ -161,6 +207,12 @@ mod tests {
         let weights = LabelWeights::new(&codebook, &rows, 1.0, 1.0, 10.0);
         assert_eq!(weights.tier(0), [4.0 / 6.0, 2.0]);
         assert_eq!(weights.tier(1), [1.0, 1.0]);
+        let mut logits = vec![vec![vec![0.0, 0.0], vec![1.0, 1.0]]];
+        let rare = LabelWeights { tiers: vec![vec![5.0; 2], vec![1.0, 3.0]], ..weights.clone() };
+        rare.correct_logits(&mut logits);
+        assert_eq!(logits[0][0], [0.0, 0.0]);
+        assert_eq!(logits[0][1][0], 1.0);
+        assert!((logits[0][1][1] - (1.0 - 3f64.ln())).abs() < 1e-6);
         assert_eq!(denominators(&codebook, &rows, &weights), [4.0, 4.0]);
     }
 

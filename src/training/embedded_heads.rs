@@ -3,13 +3,13 @@
 use rayon::prelude::*;
 
 use super::example::codes;
-use super::model::in_batches;
-use super::{Example, Examples, Recipe};
+use super::model::{head_parameters, in_batches, text_logits};
+use super::{Example, Examples, Recipe, TextLogits};
 use crate::codebook::Codebook;
-use crate::encoder::{Encoder, Quiet};
+use crate::encoder::{Encoder, Parameters, Quiet};
 use crate::error::Result;
 use crate::heads::logistic::{LinearHead, fit};
-use crate::heads::{LabelWeights, denominators, targets};
+use crate::heads::{Heads, denominators, targets};
 
 /// The length that embeddings are brought to before heads are fitted.
 const LENGTH: f64 = 8.0;
@@ -49,13 +49,7 @@ pub fn fit_heads(
     let (train, validation) = (scaled(&train), scaled(&validation));
     let rows = codes(&examples.train.iter().collect::<Vec<_>>());
     let held = codes(&examples.validation.iter().collect::<Vec<_>>());
-    let weights = LabelWeights::new(
-        codebook,
-        &rows,
-        recipe.class_weighting,
-        recipe.positive_weighting,
-        recipe.weight_limit,
-    );
+    let weights = recipe.label_weights(codebook, &examples.train);
     let (sums, held_sums) =
         (denominators(codebook, &rows, &weights), denominators(codebook, &held, &weights));
     let tiers: Vec<usize> = (0..codebook.tiers.len()).collect();
@@ -89,4 +83,24 @@ pub fn fit_heads(
             head
         })
         .collect())
+}
+
+/// Trains heads alone: the encoder stays as it is, and its embeddings are computed once.
+///
+/// # Errors
+/// As [`fit_heads`].
+pub fn train_frozen(
+    codebook: &Codebook,
+    encoder: &Encoder,
+    hidden: usize,
+    examples: &Examples,
+    recipe: &Recipe,
+) -> Result<(Parameters, TextLogits)> {
+    let heads = fit_heads(codebook, encoder, hidden, examples, recipe)?;
+    let tensors = head_parameters(codebook, &heads, hidden)?;
+    let mut parameters = Parameters::new(tensors.into_iter().collect());
+    recipe.label_weights(codebook, &examples.train).correct_heads(codebook, &mut parameters)?;
+    let heads = Heads::new(codebook, &parameters)?;
+    let logits = text_logits(encoder, &heads, &examples.validation)?;
+    Ok((parameters, logits))
 }

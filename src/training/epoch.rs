@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::example::{Example, codes, packed, shards};
 use super::randomness::{KeyedNoise, Randomness};
-use super::{Recipe, TrainingModel};
+use super::{Recipe, TextLogits, TrainingModel};
 use crate::codebook::{Codebook, TierKind};
 use crate::encoder::ops::dropout;
 use crate::encoder::{Noise, Quiet, Segments, pack};
@@ -97,10 +97,7 @@ impl Context<'_> {
         for (tier, logits) in logits.iter().enumerate() {
             let smoothing = self.recipe.label_smoothing;
             let goal = targets(self.codebook, tier, &rows, self.weights, smoothing, sums[tier]);
-            let mut loss = tier_loss(logits, goal)?;
-            if self.codebook.tiers[tier].kind == TierKind::Multi {
-                loss = (loss * self.recipe.multi_weight)?;
-            }
+            let loss = (tier_loss(logits, goal)? * self.weight(tier))?;
             total = Some(match total {
                 None => loss,
                 Some(total) => (total + loss)?,
@@ -112,18 +109,28 @@ impl Context<'_> {
         }
     }
 
-    /// The joint loss of the validation rows, without dropout.
-    pub fn validation_loss(&self, logits: &super::TierLogits, examples: &[Example]) -> Result<f64> {
+    /// The joint loss of examples with these logits.
+    pub fn loss_of(&self, logits: &TextLogits, examples: &[Example]) -> Result<f64> {
         let examples: Vec<&Example> = examples.iter().collect();
-        let sums = denominators(self.codebook, &codes(&examples), self.weights);
-        let tensors = logits
-            .iter()
-            .zip(&self.codebook.tiers)
-            .map(|(rows, tier)| {
-                let shape = (rows.len(), tier.labels.len());
-                Ok(Tensor::from_vec(rows.concat(), shape, &candle_core::Device::Cpu)?)
-            })
-            .collect::<Result<Vec<_>>>()?;
-        Ok(f64::from(self.loss(&tensors, &examples, &sums)?.to_scalar::<f32>()?))
+        let rows = codes(&examples);
+        let sums = denominators(self.codebook, &rows, self.weights);
+        let mut total = 0.0;
+        for tier in 0..self.codebook.tiers.len() {
+            let smoothing = self.recipe.label_smoothing;
+            let goal = targets(self.codebook, tier, &rows, self.weights, smoothing, sums[tier]);
+            let flat: Vec<f32> =
+                logits.iter().flat_map(|text| text[tier].iter().map(|v| *v as f32)).collect();
+            let loss = goal.evaluate(&flat, rows.len(), &mut vec![0.0; flat.len()]);
+            total += loss * self.weight(tier);
+        }
+        Ok(total)
+    }
+
+    /// The weight of a tier in the joint loss.
+    fn weight(&self, tier: usize) -> f64 {
+        match self.codebook.tiers[tier].kind {
+            TierKind::Single => 1.0,
+            TierKind::Multi => self.recipe.multi_weight,
+        }
     }
 }

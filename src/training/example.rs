@@ -1,7 +1,9 @@
 //! The rows of a training: tokens and codes, never the text itself.
 
-use crate::codebook::Code;
+use super::Recipe;
+use crate::codebook::{Code, Codebook};
 use crate::encoder::{PackedBatch, TokenizedText, pack};
+use crate::heads::LabelWeights;
 
 /// One coded text.
 #[derive(Clone, Debug)]
@@ -21,6 +23,19 @@ pub struct Examples {
     pub train: Vec<Example>,
     /// Rows that choose the epoch, the temperatures and the thresholds.
     pub validation: Vec<Example>,
+}
+
+impl Recipe {
+    /// How much each label weighs in the loss, after its frequency in these rows.
+    pub(super) fn label_weights(&self, codebook: &Codebook, train: &[Example]) -> LabelWeights {
+        LabelWeights::new(
+            codebook,
+            &codes(&train.iter().collect::<Vec<_>>()),
+            self.class_weighting,
+            self.positive_weighting,
+            self.weight_limit,
+        )
+    }
 }
 
 /// The codes of these examples.

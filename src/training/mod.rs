@@ -14,9 +14,9 @@ mod schedule;
 mod session;
 
 pub use checkpoint::RunFolder;
-pub use embedded_heads::fit_heads;
+pub use embedded_heads::{fit_heads, train_frozen};
 pub use example::{Example, Examples};
-pub use model::{TierLogits, TrainingModel};
+pub use model::{TextLogits, TrainingModel};
 pub use plan::Plan;
 pub use randomness::Randomness;
 pub use recipe::{Mode, Recipe};

@@ -15,8 +15,8 @@ use crate::error::{Error, Result};
 use crate::heads::Heads;
 use crate::heads::logistic::LinearHead;
 
-/// Logits by tier, row and label.
-pub type TierLogits = Vec<Vec<Vec<f32>>>;
+/// Logits by text, tier and label.
+pub type TextLogits = Vec<Vec<Vec<f64>>>;
 
 /// Tokens that an evaluation batch holds at most.
 const EVALUATION_TOKENS: usize = 2048;
@@ -27,7 +27,6 @@ const HEAD: &str = "heads.";
 /// the others receive no gradient and no decay, so leaving them out changes nothing but time
 /// and memory.
 pub struct TrainingModel {
-    codebook: Codebook,
     words: Tensor,
     vocabulary: Vec<u32>,
     fixed: Parameters,
@@ -101,7 +100,6 @@ impl TrainingModel {
         };
         let (plain, plain_heads) = (detached(&tracked), detached(&head_tensors));
         Ok(Self {
-            codebook: codebook.clone(),
             words,
             vocabulary,
             fixed: Parameters::new(fixed),
@@ -117,23 +115,8 @@ impl TrainingModel {
     ///
     /// # Errors
     /// If the model cannot be computed.
-    pub fn logits(&self, examples: &[Example]) -> Result<TierLogits> {
-        let forward = |batch: &PackedBatch| -> Result<Vec<Vec<Vec<f32>>>> {
-            let pooled = self.plain_encoder.embed(batch, &mut Quiet)?;
-            let logits = self.plain_heads.forward(&pooled)?;
-            logits.iter().map(|t| Ok(t.to_vec2::<f32>()?)).collect()
-        };
-        let tiers = self.codebook.tiers.len();
-        in_batches(examples, forward, |out: &mut TierLogits, batch, rows| {
-            if out.is_empty() {
-                out.resize(tiers, vec![Vec::new(); examples.len()]);
-            }
-            for (tier, logits) in batch.into_iter().enumerate() {
-                for (logits, &row) in logits.into_iter().zip(rows) {
-                    out[tier][row] = logits;
-                }
-            }
-        })
+    pub fn logits(&self, examples: &[Example]) -> Result<TextLogits> {
+        text_logits(&self.plain_encoder, &self.plain_heads, examples)
     }
 
     /// A copy of all current weights by name, heads under `heads.`.
@@ -200,6 +183,26 @@ pub(super) fn head_parameters(
         ));
     }
     Ok(out)
+}
+
+/// The logits of these examples without dropout, in their order.
+pub(super) fn text_logits(
+    encoder: &Encoder,
+    heads: &Heads,
+    examples: &[Example],
+) -> Result<TextLogits> {
+    let forward = |batch: &PackedBatch| -> Result<Vec<Vec<Vec<f32>>>> {
+        let logits = heads.forward(&encoder.embed(batch, &mut Quiet)?)?;
+        logits.iter().map(|t| Ok(t.to_vec2::<f32>()?)).collect()
+    };
+    in_batches(examples, forward, |out: &mut TextLogits, tiers, rows| {
+        out.resize(examples.len(), Vec::new());
+        for tier in tiers {
+            for (logits, &row) in tier.into_iter().zip(rows) {
+                out[row].push(logits.into_iter().map(f64::from).collect());
+            }
+        }
+    })
 }
 
 /// Computes batches in parallel, each on one thread, and gathers them in a fixed order.

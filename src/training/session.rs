@@ -8,11 +8,11 @@ use serde_json::json;
 
 use super::checkpoint::{Log, State};
 use super::epoch::{Context, batches};
-use super::example::{Example, codes};
+use super::example::Example;
 use super::model::compact;
 use super::proof::prove;
 use super::schedule::linear_warmup_decay;
-use super::{Examples, Randomness, Recipe, RunFolder, TierLogits, TrainingModel};
+use super::{Examples, Randomness, Recipe, RunFolder, TextLogits, TrainingModel};
 use crate::codebook::Codebook;
 use crate::encoder::{EncoderConfig, Parameters};
 use crate::error::{Error, Result};
@@ -29,7 +29,7 @@ pub struct Score {
 }
 
 /// Scores the logits of the validation rows.
-pub type Scorer<'a> = &'a dyn Fn(&TierLogits) -> Result<Score>;
+pub type Scorer<'a> = &'a dyn Fn(&TextLogits) -> Result<Score>;
 
 /// What an epoch came to; epoch 0 is the state before the first update.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -63,12 +63,12 @@ pub struct Trained {
     /// The heads' tensors.
     pub heads: Parameters,
     /// The best state's logits of the validation rows.
-    pub validation: TierLogits,
+    pub validation: TextLogits,
     /// Every epoch.
     pub history: Vec<EpochRecord>,
     /// The epoch that was kept.
     pub best: usize,
-    /// The global norm of the first and the last gradient is in the log.
+    /// Updates made.
     pub steps: u64,
 }
 
@@ -97,14 +97,7 @@ pub fn train(
     stop: &AtomicBool,
 ) -> Result<Trained> {
     let vocabulary = compact(&mut examples);
-    let all: Vec<&Example> = examples.train.iter().collect();
-    let weights = LabelWeights::new(
-        codebook,
-        &codes(&all),
-        recipe.class_weighting,
-        recipe.positive_weighting,
-        recipe.weight_limit,
-    );
+    let weights = recipe.label_weights(codebook, &examples.train);
     let model = TrainingModel::new(codebook, config, parameters, vocabulary, heads, recipe)?;
     let mut session = Session {
         codebook,
@@ -156,8 +149,9 @@ impl Session<'_> {
         }
         let best = self.state.best.unwrap_or(0);
         self.model.set_weights(&self.run.load_best(best)?)?;
-        let validation = self.model.logits(&self.examples.validation)?;
-        let (encoder, heads) = self.model.finished()?;
+        let validation = self.corrected(self.model.logits(&self.examples.validation)?);
+        let (encoder, mut heads) = self.model.finished()?;
+        self.weights.correct_heads(self.codebook, &mut heads)?;
         Ok(Trained {
             encoder,
             heads,
@@ -222,6 +216,12 @@ impl Session<'_> {
         self.checkpoint(log)
     }
 
+    /// The logits without what the positives' weights added to them.
+    fn corrected(&self, mut logits: TextLogits) -> TextLogits {
+        self.weights.correct_logits(&mut logits);
+        logits
+    }
+
     /// One batch: gradients of its shards, clipped, applied.
     fn update(&mut self, batches: &[Vec<usize>], log: &mut Log) -> Result<()> {
         let (epoch, at) = (self.state.epoch, self.state.batch);
@@ -259,8 +259,8 @@ impl Session<'_> {
             epoch: self.state.epoch,
             step: self.model.optimiser.steps(),
             train_loss,
-            validation_loss: self.context().validation_loss(&logits, &self.examples.validation)?,
-            score: (self.scorer)(&logits)?,
+            validation_loss: self.context().loss_of(&logits, &self.examples.validation)?,
+            score: (self.scorer)(&self.corrected(logits))?,
         };
         let old = self.state.best.map(|best| &self.state.history[best]);
         let is_best = old.is_none_or(|old| better(&record, old));

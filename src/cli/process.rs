@@ -1,0 +1,148 @@
+//! What every command does before its work: no network, memory settings, workers, stop signal.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::Global;
+use crate::error::{Error, Result};
+
+/// What the kernel keeps this process from doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sandbox {
+    /// Every socket is refused by the kernel, for all threads and children.
+    NoSockets,
+    /// Nothing; why.
+    Off(String),
+}
+
+impl Sandbox {
+    /// A sentence for people.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::NoSockets => "the kernel refuses this process every socket (seccomp)".into(),
+            Self::Off(why) => format!("not in force: {why}"),
+        }
+    }
+}
+
+/// Denies this process and its children every socket; to be called before any thread exists.
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+pub fn deny_network() -> Sandbox {
+    use std::collections::BTreeMap;
+
+    use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter_all_threads};
+
+    let denied = [libc::SYS_socket, libc::SYS_connect, libc::SYS_io_uring_setup];
+    let rules: BTreeMap<_, _> = denied.into_iter().map(|call| (call, Vec::new())).collect();
+    let filter = std::env::consts::ARCH.try_into().and_then(|arch| {
+        SeccompFilter::new(
+            rules,
+            SeccompAction::Allow,
+            SeccompAction::Errno(libc::EPERM as u32),
+            arch,
+        )
+    });
+    let program =
+        filter.and_then(|filter| -> std::result::Result<BpfProgram, _> { filter.try_into() });
+    match program {
+        Ok(program) => match apply_filter_all_threads(&program) {
+            Ok(()) => Sandbox::NoSockets,
+            Err(error) => Sandbox::Off(error.to_string()),
+        },
+        Err(error) => Sandbox::Off(error.to_string()),
+    }
+}
+
+/// Denies this process and its children every socket; to be called before any thread exists.
+#[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
+pub fn deny_network() -> Sandbox {
+    Sandbox::Off("this system has no seccomp; the program opens no connection of its own".into())
+}
+
+/// Keeps freed memory for reuse: by default glibc gives large blocks back to the kernel at once,
+/// and half of a training goes into clearing them again.
+pub fn keep_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        const MANY: libc::c_int = 1 << 30;
+        // SAFETY: mallopt only sets parameters of the allocator; it is called at the start of
+        // the process, before other threads exist.
+        unsafe {
+            libc::mallopt(libc::M_MMAP_THRESHOLD, MANY);
+            libc::mallopt(libc::M_TRIM_THRESHOLD, MANY);
+            libc::mallopt(libc::M_TOP_PAD, 64 << 20);
+            libc::mallopt(libc::M_ARENA_MAX, 1);
+        }
+    }
+}
+
+/// Starts the workers: as many as asked for, else one per core.
+///
+/// # Errors
+/// If the threads cannot be started.
+pub fn start_workers(global: &Global) -> Result<()> {
+    let mut pool = rayon::ThreadPoolBuilder::new();
+    if let Some(threads) = global.threads {
+        pool = pool.num_threads(usize::from(threads));
+    }
+    pool.build_global().map_err(|e| Error::resource(format!("cannot start the workers: {e}")))
+}
+
+/// Refuses devices that this build does not have.
+///
+/// # Errors
+/// If the device is not known or not there.
+pub fn check_device(global: &Global) -> Result<()> {
+    match global.device.as_str() {
+        "auto" | "cpu" => Ok(()),
+        cuda if cuda == "cuda" || cuda.starts_with("cuda:") => {
+            Err(Error::resource("this build computes on the CPU only").advise("--device cpu"))
+        }
+        _ => Err(Error::usage("the device is not known").at("--device").advise("cpu or auto")),
+    }
+}
+
+/// A flag that Ctrl-C (or SIGTERM) sets; a second one ends the process at once.
+///
+/// # Errors
+/// If the signal cannot be watched.
+pub fn stop_flag() -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let seen = stop.clone();
+    ctrlc::set_handler(move || {
+        if seen.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    })
+    .map_err(|e| Error::resource(format!("cannot watch for interruptions: {e}")))?;
+    Ok(stop)
+}
+
+/// The instruction sets that the arithmetic is chosen by, as recorded with every result.
+pub fn kernel_level() -> String {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let has = |name, there| if there { Some(name) } else { None };
+        let found: Vec<&str> = [
+            has("avx512f", std::is_x86_feature_detected!("avx512f")),
+            has("avx2", std::is_x86_feature_detected!("avx2")),
+            has("fma", std::is_x86_feature_detected!("fma")),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        format!("x86_64 {}", if found.is_empty() { "sse2".into() } else { found.join("+") })
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        std::env::consts::ARCH.to_owned()
+    }
+}
+
+/// The largest memory that this process has held, in bytes, where the system tells.
+pub fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kilobytes: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
+    Some(kilobytes * 1024)
+}
