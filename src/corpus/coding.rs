@@ -86,6 +86,11 @@ impl<'a> Coding<'a> {
     fn id(&mut self, row: &Row) -> String {
         let Some(column) = self.roles.id else { return row.number.to_string() };
         let id = row.cell(column).to_string();
+        // A number with an exponent: the digits that told two rows apart are gone.
+        if id.contains(['E', 'e']) && id.contains('+') && id.trim().parse::<f64>().is_ok() {
+            let message = "a number that a spreadsheet rounded; export ids as text".into();
+            self.problem(row, Some(column), ProblemCode::RoundedId, message, None);
+        }
         let first = *self.ids.entry(id.clone()).or_insert(row.number);
         if first != row.number {
             let message = format!("the id ({}) is that of row {first}", shown(&id));
@@ -120,9 +125,9 @@ impl<'a> Coding<'a> {
 
     fn date(&mut self, row: &Row) {
         let Some(column) = self.roles.created else { return };
-        // Days since 1900 up to the year 2174; times in seconds are far larger.
+        // Days since 1900, of the years 1954 to 2173: years are smaller, times in seconds larger.
         let days = row.cell(column).trim().replace(',', ".").parse::<f64>();
-        if days.is_ok_and(|days| days > 0.0 && days < 100_000.0) {
+        if days.is_ok_and(|days| (20_000.0..100_000.0).contains(&days)) {
             let message = "a number of days, as spreadsheets store dates; write 2024-01-31".into();
             self.problem(row, Some(column), ProblemCode::SerialDate, message, None);
         }

@@ -1,18 +1,16 @@
 //! Tables of codes: every cell coded, not asked or missing, and every problem named.
 
-use std::fmt::Write as _;
 use std::io::Read;
 use std::path::Path;
 
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use super::coding::Coding;
 use super::format::ReadOptions;
 use super::problem::{Problem, Severity};
 use super::reader::{TableReader, read_failure};
 use super::roles::missing;
-use crate::codebook::{Code, Codebook};
+use crate::codebook::{Code, Codebook, hex_sha256};
 use crate::error::{Error, Result};
 
 /// The set that a row belongs to.
@@ -124,11 +122,7 @@ pub fn read_gold_from(
 ) -> Result<GoldTable> {
     let mut bytes = Vec::new();
     source.read_to_end(&mut bytes).map_err(|error| read_failure(name, error))?;
-    let mut digest = String::with_capacity(64);
-    for byte in Sha256::digest(&bytes) {
-        // Writing to a string cannot fail.
-        let _ = write!(digest, "{byte:02x}");
-    }
+    let digest = hex_sha256(&bytes);
     let mut reader = TableReader::from_bytes(bytes, name, options)?;
     let roles = reader.roles(options)?;
     let columns = reader.columns().to_vec();
