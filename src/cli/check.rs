@@ -6,6 +6,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use clap::builder::FalseyValueParser;
 use serde_json::{Value, json};
 
 use super::counts::{counts_json, counts_table};
@@ -36,7 +37,7 @@ pub struct CheckArgs {
     #[arg(value_name = "DATA", required = true)]
     data: Vec<PathBuf>,
     /// Print one JSON document instead of tables
-    #[arg(long, env = "CONFIDE_JSON")]
+    #[arg(long, env = "CONFIDE_JSON", value_parser = FalseyValueParser::new())]
     json: bool,
     #[command(flatten)]
     input: InputArgs,
