@@ -6,6 +6,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use clap::builder::FalseyValueParser;
 use serde_json::{Value, json};
 
 use super::counts::{counts_json, counts_table};
@@ -36,7 +37,7 @@ pub struct CheckArgs {
     #[arg(value_name = "DATA", required = true)]
     data: Vec<PathBuf>,
     /// Print one JSON document instead of tables
-    #[arg(long, env = "CONFIDE_JSON")]
+    #[arg(long, env = "CONFIDE_JSON", value_parser = FalseyValueParser::new())]
     json: bool,
     #[command(flatten)]
     input: InputArgs,
@@ -61,15 +62,15 @@ pub fn run(args: &CheckArgs, _global: &Global) -> Result<Outcome> {
 }
 
 /// A table as one coder coded it; `None` is the gold.
-type Read1 = (Option<String>, GoldTable);
+type CoderTable = (Option<String>, GoldTable);
 
-fn read(path: &Path, codebook: &Codebook, args: &CheckArgs) -> Result<Vec<Read1>> {
+fn read(path: &Path, codebook: &Codebook, args: &CheckArgs) -> Result<Vec<CoderTable>> {
     let options = args.input.options();
     let (name, bytes) = contents(path)?;
     let columns = TableReader::from_bytes(bytes.clone(), &name, &options)?.columns().to_vec();
     let coders = coders(&columns, codebook);
     let gold = codebook.tiers.iter().any(|tier| columns.contains(&tier.name));
-    let mut tables: Vec<Read1> = Vec::new();
+    let mut tables: Vec<CoderTable> = Vec::new();
     if gold || coders.is_empty() {
         tables.push((None, read_gold_from(&bytes[..], &name, codebook, &options, None)?));
     }
@@ -105,7 +106,7 @@ pub(super) fn contents(path: &Path) -> Result<(String, Vec<u8>)> {
 }
 
 /// Counts of the gold over all files, then of each coder under the names of its columns.
-fn count(tables: &[Read1], codebook: &Codebook) -> Vec<TierCounts> {
+fn count(tables: &[CoderTable], codebook: &Codebook) -> Vec<TierCounts> {
     let mut rows: BTreeMap<Option<&str>, Vec<GoldRow>> = BTreeMap::new();
     for (coder, table) in tables {
         rows.entry(coder.as_deref()).or_default().extend(table.rows.iter().cloned());
@@ -147,7 +148,7 @@ fn few_rows(counts: &[TierCounts]) -> Vec<Warning> {
 }
 
 /// Texts and groups that stand in more than one set. Names rows, never texts or groups.
-fn leaks(tables: &[Read1]) -> Vec<Warning> {
+fn leaks(tables: &[CoderTable]) -> Vec<Warning> {
     let mut seen: Vec<&str> = Vec::new();
     let mut rows: Vec<(&str, &GoldRow)> = Vec::new();
     for (_, table) in tables {
@@ -207,7 +208,7 @@ fn leaks(tables: &[Read1]) -> Vec<Warning> {
 
 fn document(
     codebook: &Codebook,
-    tables: &[Read1],
+    tables: &[CoderTable],
     problems: &[&Problem],
     counts: &[TierCounts],
     warnings: &[Warning],
@@ -261,7 +262,7 @@ fn by_code(problems: &[&Problem]) -> BTreeMap<&'static str, usize> {
 
 fn text(
     codebook: &Codebook,
-    tables: &[Read1],
+    tables: &[CoderTable],
     problems: &[&Problem],
     counts: &[TierCounts],
     warnings: &[Warning],

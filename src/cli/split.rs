@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use clap::builder::FalseyValueParser;
 use serde_json::json;
 
 use super::check::contents;
@@ -48,10 +49,10 @@ pub struct SplitArgs {
     #[arg(long, value_name = "CODEBOOK", env = "CONFIDE_CODEBOOK")]
     codebook: Option<String>,
     /// Replace an output, or a column 'split', that exists
-    #[arg(long, env = "CONFIDE_FORCE")]
+    #[arg(long, env = "CONFIDE_FORCE", value_parser = FalseyValueParser::new())]
     force: bool,
     /// Print one JSON document instead of a table
-    #[arg(long, env = "CONFIDE_JSON")]
+    #[arg(long, env = "CONFIDE_JSON", value_parser = FalseyValueParser::new())]
     json: bool,
     #[command(flatten)]
     input: InputArgs,

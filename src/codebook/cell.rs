@@ -121,6 +121,7 @@ impl super::Tier {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use proptest::test_runner::RngSeed;
 
     fn book() -> Codebook {
         Codebook::find("llm-mental-health").unwrap()
@@ -153,6 +154,12 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            rng_seed: RngSeed::Fixed(1),
+            ..ProptestConfig::default()
+        })]
+
         #[test]
         fn what_is_displayed_reads_back(labels in proptest::collection::vec(0usize..17, 0..6)) {
             let book = book();

@@ -25,12 +25,7 @@ impl Codebook {
 
     /// SHA-256 of [`Codebook::normalised`], 64 lower-case hexadecimal digits.
     pub fn digest(&self) -> String {
-        let mut digits = String::with_capacity(64);
-        for byte in Sha256::digest(self.normalised().as_bytes()) {
-            // Writing to a string cannot fail.
-            let _ = write!(digits, "{byte:02x}");
-        }
-        digits
+        hex_sha256(self.normalised().as_bytes())
     }
 
     /// What is different in `other`, one line each; empty if the digests are equal.
@@ -129,6 +124,16 @@ impl Codebook {
         }
         Value::Object(conditions)
     }
+}
+
+/// SHA-256 of some bytes, 64 lower-case hexadecimal digits.
+pub fn hex_sha256(bytes: &[u8]) -> String {
+    let mut digits = String::with_capacity(64);
+    for byte in Sha256::digest(bytes) {
+        // Writing to a string cannot fail.
+        let _ = write!(digits, "{byte:02x}");
+    }
+    digits
 }
 
 fn kind(kind: TierKind) -> &'static str {

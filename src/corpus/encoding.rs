@@ -168,6 +168,9 @@ mod tests {
         let message = decode(&bytes, None).unwrap_err().to_string();
         assert!(message.starts_with("f:40001: byte offset 120002 "), "{message}");
         assert!(message.contains("--encoding"), "{message}");
+        // The decoder has read on when it sees that the first byte of four was wrong.
+        let message = decode(b"ab\x81\x30a", Some("gb18030")).unwrap_err().to_string();
+        assert!(message.contains("offset 2 "), "{message}");
         // A sequence that is cut by the end of the file, and half a UTF-16 unit.
         assert!(decode(b"ab\xc3", None).unwrap_err().to_string().contains("offset 2 "));
         assert!(decode(b"\xff\xfei\0d", None).unwrap_err().to_string().contains("offset 4 "));

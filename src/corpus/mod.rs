@@ -1,5 +1,6 @@
 //! Tables of comments: reading, writing, gold codes, splits and duplicates (DESIGN section 3).
 
+mod coding;
 mod counts;
 mod duplicates;
 mod encoding;
@@ -12,6 +13,7 @@ mod records;
 mod roles;
 mod row;
 mod split;
+mod stratify;
 mod whole_file;
 mod writer;
 

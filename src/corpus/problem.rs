@@ -34,6 +34,8 @@ pub enum ProblemCode {
     EmptyText,
     /// A date that a spreadsheet turned into a number of days.
     SerialDate,
+    /// A long number that a spreadsheet rounded (`7.12E+18`).
+    RoundedId,
     /// An inclusion probability that is no number above 0 and at most 1.
     InvalidPi,
 }
@@ -79,6 +81,7 @@ impl ProblemCode {
             ProblemCode::InvalidSplit => "invalid_split",
             ProblemCode::EmptyText => "empty_text",
             ProblemCode::SerialDate => "serial_date",
+            ProblemCode::RoundedId => "rounded_id",
             ProblemCode::InvalidPi => "invalid_pi",
         }
     }

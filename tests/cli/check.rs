@@ -104,7 +104,8 @@ fn slips_of_a_spreadsheet_are_found() {
              1,{SECRET} a,Personal_Use,positive,other,train,45292.5\n\
              2,{SECRET} b,personal_use,positive ,other,Train,2024-01-31\n\
              1,{SECRET} c,personal_use,positive,other,dev,1714000000\n\
-             3,,personal_use,positive,other,test,\n"
+             3,,personal_use,positive,other,test,2023\n\
+             7.12E+18,{SECRET} d,personal_use,positive,other,test,\n"
         ),
         &[
             (1, "created", "serial_date"),
@@ -114,6 +115,7 @@ fn slips_of_a_spreadsheet_are_found() {
             (3, "id", "duplicate_id"),
             (3, "split", "invalid_split"),
             (4, "text", "empty_text"),
+            (5, "id", "rounded_id"),
         ],
     );
 }

@@ -184,3 +184,46 @@ fn broken_rows_are_not_split() {
     folder.run(&args).exits(3).says(&["t.csv:3"]).keeps_quiet_about("wombat");
     assert_eq!(folder.entries(), ["t.csv"]);
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_ends_with_5_and_leaves_nothing() {
+    let folder = Folder::new();
+    folder.file("t.csv", table(|_| String::new()));
+    std::fs::create_dir(folder.path("out")).unwrap();
+    // A limit on the size of files, its signal ignored, fails writes as a full disk does.
+    let script = format!(
+        "trap '' XFSZ; ulimit -f 4; exec \"$0\" {}",
+        ARGS.map(|arg| format!("'{arg}'")).join(" ")
+    );
+    let output = std::process::Command::new("sh")
+        .args(["-c", &script, env!("CARGO_BIN_EXE_confide")])
+        .current_dir(folder.root())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(5), "{said}");
+    assert!(said.contains("coded.csv"), "{said}");
+    assert_eq!(folder.entries(), ["out", "t.csv"]);
+}
+
+#[test]
+fn flags_have_twins_in_the_environment() {
+    let folder = Folder::new();
+    folder.file("t.csv", table(|_| String::new()));
+    folder.file("out/coded.csv", "mine");
+    let run = |force: &str| {
+        crate::harness::command(folder.root())
+            .args(["split", "t.csv"])
+            .envs([("CONFIDE_OUTPUT", "out"), ("CONFIDE_TRAIN", "120"), ("CONFIDE_JSON", "1")])
+            .envs([("CONFIDE_VALIDATION", "40"), ("CONFIDE_FORCE", force)])
+            .envs([("CONFIDE_CODEBOOK", "llm-mental-health"), ("CONFIDE_SEED", "5")])
+            .output()
+            .unwrap()
+    };
+    assert_eq!(run("0").status.code(), Some(2));
+    let output = run("1");
+    assert_eq!(output.status.code(), Some(0));
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&document["seed"], &document["sets"]["train"]), (&5.into(), &120.into()));
+}
