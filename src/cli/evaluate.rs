@@ -1,14 +1,277 @@
-//! `confide evaluate`.
+//! `confide evaluate`: a bundle against gold codes, in both views.
 
-use clap::Args;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 
-use super::{Global, Outcome, pending};
-use crate::error::Result;
+use clap::builder::FalseyValueParser;
+use clap::{Args, ValueEnum};
+use rayon::prelude::*;
+use serde_json::{Value, json};
 
-/// (to come)
+use super::input::InputArgs;
+use super::messages::Messages;
+use super::table::{Table, print, print_json};
+use super::train::{text_digest, usable};
+use super::{Global, Outcome};
+use crate::bundle::Bundle;
+use crate::codebook::{Code, hex_sha256};
+use crate::corpus::{GoldRow, GoldTable, Split, WholeFile, read_gold, refuse_existing};
+use crate::decision::both_views;
+use crate::encoder::{PackedBatch, pack};
+use crate::error::{Error, Result};
+use crate::evaluation::{Evaluation, evaluate};
+use crate::training::RunFolder;
+
+/// Tokens that a batch holds at most.
+const BATCH_TOKENS: usize = 2048;
+
+/// Scores a bundle against gold codes, tier by tier, given gold gates and as it is used
 #[derive(Debug, Args)]
-pub struct EvaluateArgs {}
+#[command(
+    after_long_help = "Example:\n  confide evaluate bundle split/coded.csv -o evaluation\n\n\
+    The oracle view scores a tier given the gold answers above it; the pipeline view scores it\n\
+    as the bundle is used, errors above included."
+)]
+pub struct EvaluateArgs {
+    /// The folder that train wrote
+    #[arg(value_name = "BUNDLE")]
+    bundle: PathBuf,
+    /// Rows with gold codes
+    #[arg(value_name = "DATA")]
+    data: PathBuf,
+    /// A folder for metrics.json
+    #[arg(short, long, value_name = "DIR", env = "CONFIDE_OUTPUT")]
+    output: Option<PathBuf>,
+    /// Which rows to score [default: test; all where there is no split column]
+    #[arg(long, value_enum, env = "CONFIDE_SPLIT")]
+    split: Option<Chosen>,
+    /// Print one JSON document instead of tables
+    #[arg(long, env = "CONFIDE_JSON", value_parser = FalseyValueParser::new())]
+    json: bool,
+    /// Replace a metrics.json that exists
+    #[arg(long, env = "CONFIDE_FORCE", value_parser = FalseyValueParser::new())]
+    force: bool,
+    #[command(flatten)]
+    input: InputArgs,
+}
 
-pub fn run(_args: &EvaluateArgs, _global: &Global) -> Result<Outcome> {
-    pending("evaluate")
+/// Which rows to score.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Chosen {
+    /// Every row.
+    All,
+    /// Rows that trained.
+    Train,
+    /// Rows that validated.
+    Validation,
+    /// Rows that were held out.
+    Test,
+}
+
+pub fn run(args: &EvaluateArgs, global: &Global) -> Result<Outcome> {
+    let messages = Messages::new(global);
+    let metrics = args.output.as_ref().map(|folder| folder.join("metrics.json"));
+    if let Some(metrics) = &metrics {
+        refuse_existing(metrics, args.force)?;
+    }
+    let bundle = Bundle::load(&args.bundle)?;
+    let table = read_gold(&args.data, bundle.codebook(), &args.input.options(), None)?;
+    let rows = chosen(usable(table, &messages)?, args.split)?;
+    let evaluation = evaluate_rows(&bundle, &rows, &messages)?;
+    if args.split.is_none_or(|split| split == Chosen::Test) {
+        count_scoring(&bundle, &rows, &messages)?;
+    }
+    let document = serde_json::to_value(&evaluation)
+        .map_err(|e| Error::resource(format!("the figures cannot be written: {e}")))?;
+    if let (Some(folder), Some(metrics)) = (&args.output, &metrics) {
+        std::fs::create_dir_all(folder).map_err(|e| Error::writing(folder, &e))?;
+        write_metrics(metrics, &document)?;
+        messages.note(&format!("wrote {}", metrics.display()));
+    }
+    if args.json {
+        print_json(&document)?;
+    } else {
+        print(&tables(&evaluation))?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// The rows of the chosen split.
+fn chosen(table: GoldTable, split: Option<Chosen>) -> Result<Vec<GoldRow>> {
+    let wanted = match split {
+        Some(Chosen::All) => None,
+        Some(Chosen::Train) => Some(Split::Train),
+        Some(Chosen::Validation) => Some(Split::Validation),
+        Some(Chosen::Test) => Some(Split::Test),
+        None => table.has_split.then_some(Split::Test),
+    };
+    let rows: Vec<GoldRow> =
+        table.rows.into_iter().filter(|row| wanted.is_none() || row.split == wanted).collect();
+    if rows.is_empty() {
+        let which = wanted.map_or_else(String::new, |w| format!(" with split = {}", w.name()));
+        return Err(Error::data(format!("there is no row{which} to score"))
+            .at(table.name)
+            .advise("--split all scores every row"));
+    }
+    Ok(rows)
+}
+
+/// Scores rows, with a warning where some were used in training.
+pub(super) fn evaluate_rows(
+    bundle: &Bundle,
+    rows: &[GoldRow],
+    messages: &Messages,
+) -> Result<Evaluation> {
+    let used = used_in_training(bundle.path(), rows)?;
+    if used > 0 {
+        messages.warn(&format!(
+            "{used} of {} rows were used in training; figures on them flatter",
+            rows.len()
+        ));
+    }
+    let logits = row_logits(bundle, rows)?;
+    let gold: Vec<&[Code]> = rows.iter().map(|row| row.codes.as_slice()).collect();
+    let answers = both_views(bundle.codebook(), bundle.decisions(), &logits, &gold);
+    let (oracle, pipeline): (Vec<Vec<Code>>, Vec<Vec<Code>>) =
+        answers.into_iter().map(|a| (a.oracle, a.pipeline.codes)).unzip();
+    let gold: Vec<Vec<Code>> = rows.iter().map(|row| row.codes.clone()).collect();
+    let mut evaluation = evaluate(bundle.codebook(), &gold, &oracle, &pipeline, None);
+    evaluation.bundle = Some(bundle.digest().to_owned());
+    evaluation.codebook = Some(bundle.codebook().digest());
+    Ok(evaluation)
+}
+
+/// The logits of every row, `[row][tier][label]`.
+fn row_logits(bundle: &Bundle, rows: &[GoldRow]) -> Result<Vec<Vec<Vec<f64>>>> {
+    let texts: Vec<&str> = rows.iter().map(|row| row.text.as_str()).collect();
+    let texts = bundle.tokens().tokenize_all(&texts)?;
+    let mut order: Vec<usize> = (0..texts.len()).collect();
+    order.sort_by_key(|&i| (texts[i].ids.len(), i));
+    let lengths: Vec<usize> = order.iter().map(|&i| texts[i].ids.len()).collect();
+    let batches = pack(&lengths, BATCH_TOKENS, usize::MAX);
+    let results: Vec<Vec<Vec<Vec<f64>>>> = batches
+        .par_iter()
+        .map(|range| {
+            bundle.logits(&PackedBatch::new(order[range.clone()].iter().map(|&i| &texts[i])))
+        })
+        .collect::<Result<_>>()?;
+    let mut logits = vec![Vec::new(); rows.len()];
+    for (&row, text) in order.iter().zip(results.into_iter().flatten()) {
+        logits[row] = text;
+    }
+    Ok(logits)
+}
+
+/// How many of the rows trained or validated the bundle, after the keyed digests beside it;
+/// none where it was copied without them.
+fn used_in_training(bundle: &Path, rows: &[GoldRow]) -> Result<usize> {
+    let Ok(bytes) = std::fs::read(RunFolder::of(bundle).file("rows.json")) else { return Ok(0) };
+    let Ok(document) = serde_json::from_slice::<Value>(&bytes) else { return Ok(0) };
+    let Some(key) = document["key"].as_str() else { return Ok(0) };
+    let listed =
+        |set: &str| document[set].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let used: HashSet<&str> = listed("train").chain(listed("validation")).collect();
+    let mut count = 0;
+    for row in rows {
+        count += usize::from(used.contains(text_digest(key, &row.text)?.as_str()));
+    }
+    Ok(count)
+}
+
+/// Counts in the run folder how often these test rows were scored: choosing between trainings
+/// by their test figures makes the figures flatter.
+fn count_scoring(bundle: &Bundle, rows: &[GoldRow], messages: &Messages) -> Result<()> {
+    let run = RunFolder::of(bundle.path());
+    if !run.path().is_dir() {
+        return Ok(());
+    }
+    let ids: Vec<&str> = rows.iter().map(|row| row.id.as_str()).collect();
+    let key = hex_sha256(ids.join("\0").as_bytes());
+    let mut counts: Value = std::fs::read(run.file("scored.json"))
+        .ok()
+        .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+        .filter(Value::is_object)
+        .unwrap_or_else(|| json!({}));
+    let times = counts[&key].as_u64().unwrap_or(0) + 1;
+    counts[&key] = json!(times);
+    run.write("scored.json", format!("{counts}\n").as_bytes())?;
+    if times > 1 {
+        messages
+            .note(&format!("these test rows have now been scored {times} times with this bundle"));
+    }
+    Ok(())
+}
+
+/// Writes `metrics.json` whole.
+pub(super) fn write_metrics(path: &Path, document: &Value) -> Result<()> {
+    WholeFile::write_all_to(path, format!("{document:#}\n").as_bytes())
+}
+
+fn figure(value: Option<f64>) -> String {
+    value.map_or_else(|| "undefined".into(), |v| format!("{v:.3}"))
+}
+
+/// The figures of every tier, and every label, for people.
+pub(super) fn tables(evaluation: &Evaluation) -> String {
+    format!("{}\n{}", summary(evaluation), labels(evaluation))
+}
+
+/// One line a tier and view, beside the majority-label baseline.
+pub(super) fn summary(evaluation: &Evaluation) -> Table {
+    let mut table = Table::new([
+        "tier", "view", "rows", "macro-F1", "majority", "micro-F1", "accuracy", "MCC", "Jaccard",
+    ]);
+    for row in evaluation.summary() {
+        let f = row.figures;
+        table.row([
+            row.tier.to_owned(),
+            row.view.to_owned(),
+            f.n.to_string(),
+            figure(f.macro_f1),
+            figure(f.baseline_macro_f1),
+            figure(f.micro_f1),
+            figure(f.accuracy),
+            f.mcc.map_or_else(String::new, |v| format!("{v:.3}")),
+            f.sets.as_ref().map_or_else(String::new, |s| figure(s.jaccard)),
+        ]);
+    }
+    let h = &evaluation.hierarchical;
+    table.row([
+        "all tiers".to_owned(),
+        "hierarchical".to_owned(),
+        evaluation.rows.to_string(),
+        format!("P {} R {} F1 {}", figure(h.precision), figure(h.recall), figure(h.f1)),
+    ]);
+    table
+}
+
+fn labels(evaluation: &Evaluation) -> Table {
+    let mut table = Table::new([
+        "tier",
+        "label",
+        "support",
+        "P oracle",
+        "R oracle",
+        "F1 oracle",
+        "P pipeline",
+        "R pipeline",
+        "F1 pipeline",
+        "",
+    ]);
+    for row in evaluation.label_rows() {
+        let (o, p) = (row.oracle, row.pipeline);
+        table.row([
+            row.tier.to_owned(),
+            row.label.to_owned(),
+            o.support.to_string(),
+            figure(o.precision),
+            figure(o.recall),
+            figure(o.f1),
+            figure(p.precision),
+            figure(p.recall),
+            figure(p.f1),
+            if o.too_few { "too few".to_owned() } else { String::new() },
+        ]);
+    }
+    table
 }
