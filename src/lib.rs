@@ -23,4 +23,6 @@ pub mod evaluation;
 
 pub mod bundle;
 
+pub mod inference;
+
 pub mod cli;

@@ -1,14 +1,187 @@
-//! `confide classify`.
+//! `confide classify`: a bundle codes a corpus.
 
-use clap::Args;
+use std::io::{BufWriter, IsTerminal};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
 
-use super::{Global, Outcome, pending};
-use crate::error::Result;
+use clap::builder::FalseyValueParser;
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
 
-/// (to come)
+use super::input::InputArgs;
+use super::messages::Messages;
+use super::process::{kernel_level, stop_flag};
+use super::{Global, LogFormat, Outcome};
+use crate::bundle::Bundle;
+use crate::corpus::Defect;
+use crate::error::{Error, Kind, Result};
+use crate::inference::{
+    CellProbability, ColumnOptions, Counts, Destination, Job, Observer, Source, classify,
+};
+
+/// Rejected rows that are named on standard error when there is no file to list them.
+const NAMED: u64 = 20;
+
+/// Codes a corpus with a bundle: every row stays, codes and probabilities join
 #[derive(Debug, Args)]
-pub struct ClassifyArgs {}
+#[command(after_long_help = "Example:\n  confide classify bundle comments.csv -o coded.csv\n\n\
+    Adds per tier <tier> and <tier>_p, then status (rejected, empty, review, truncated, ok) and\n\
+    reason. An interrupted coding continues when the same command is run again; rows that cannot\n\
+    be read are also listed in OUTPUT.rejects.csv, and the exit code is then 1.")]
+pub struct ClassifyArgs {
+    /// The folder that train wrote
+    #[arg(value_name = "BUNDLE")]
+    bundle: PathBuf,
+    /// The table of texts; - is standard input
+    #[arg(value_name = "INPUT")]
+    table: PathBuf,
+    /// The table to write; - is standard output
+    #[arg(short, long, value_name = "OUTPUT", env = "CONFIDE_OUTPUT")]
+    output: PathBuf,
+    /// Write <tier>__NAME and <tier>__NAME_p, as the codes of one more coder
+    #[arg(long = "as", value_name = "NAME", env = "CONFIDE_AS")]
+    coder: Option<String>,
+    /// Add <tier>_p__<label> for every label; all probabilities then tell what the value says.
+    /// Write it after INPUT, or with its value
+    #[arg(long, value_enum, value_name = "KIND", env = "CONFIDE_PROBABILITIES",
+        num_args = 0..=1, default_missing_value = "path")]
+    probabilities: Option<Probabilities>,
+    /// Replace an output that exists, and discard an unfinished coding
+    #[arg(long, env = "CONFIDE_FORCE", value_parser = FalseyValueParser::new())]
+    force: bool,
+    #[command(flatten)]
+    input: InputArgs,
+}
 
-pub fn run(_args: &ClassifyArgs, _global: &Global) -> Result<Outcome> {
-    pending("classify")
+/// What probabilities tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Probabilities {
+    /// That the label applies, the path through the gates included
+    Path,
+    /// That the label applies if its tier is asked
+    Conditional,
+}
+
+pub fn run(args: &ClassifyArgs, global: &Global) -> Result<Outcome> {
+    let bundle = Bundle::load(&args.bundle)?;
+    let source = Source::new(&args.table, args.input.options());
+    let columns = ColumnOptions {
+        coder: args.coder.clone(),
+        probabilities: args.probabilities.map(|p| match p {
+            Probabilities::Path => CellProbability::Path,
+            Probabilities::Conditional => CellProbability::Conditional,
+        }),
+    };
+    let stop = stop_flag()?;
+    code_table(&bundle, &source, &columns, &args.output, args.force, global, &stop)
+}
+
+/// Codes a table and tells how it went.
+pub(super) fn code_table(
+    bundle: &Bundle,
+    source: &Source,
+    columns: &ColumnOptions,
+    output: &Path,
+    force: bool,
+    global: &Global,
+    stop: &AtomicBool,
+) -> Result<Outcome> {
+    let messages = Messages::new(global);
+    let to_stream = output == Path::new("-");
+    let resumable = !source.is_stream() && !to_stream;
+    if source.is_stream() && !to_stream {
+        messages.note("work read from standard input or a pipe cannot be resumed");
+    }
+    let destination = if to_stream {
+        Destination::Stream(Box::new(BufWriter::new(std::io::stdout())), "standard output")
+    } else {
+        Destination::File(output)
+    };
+    let kernel = kernel_level();
+    let job = Job { bundle, source, columns, destination, force, kernel: &kernel };
+    let mut view = View::new(messages, global, to_stream);
+    let result = classify(job, stop, &mut view);
+    view.bar.finish_and_clear();
+    let counts = result.map_err(|error| match error.kind() {
+        Kind::Interrupted if resumable => Error::interrupted("stopped; whole windows are saved")
+            .at(output.display().to_string())
+            .advise("run the same command again to continue"),
+        Kind::Interrupted => Error::interrupted("stopped; this work cannot be resumed")
+            .advise("read the table from a file, and write to one, to be able to continue"),
+        _ => error,
+    })?;
+    view.summary(&counts);
+    if counts.rejected == 0 {
+        return Ok(Outcome::Done);
+    }
+    if to_stream {
+        messages.warn(&format!("{} rows are rejected", counts.rejected));
+    } else {
+        messages.warn(&format!(
+            "{} rows are rejected; {}.rejects.csv lists them",
+            counts.rejected,
+            output.display()
+        ));
+    }
+    Ok(Outcome::Findings)
+}
+
+/// Shows how a coding goes.
+struct View {
+    messages: Messages,
+    bar: ProgressBar,
+    started: Instant,
+    before: u64,
+    naming: bool,
+    named: u64,
+}
+
+impl View {
+    fn new(messages: Messages, global: &Global, naming: bool) -> Self {
+        let shown = !global.quiet
+            && global.log_format == LogFormat::Text
+            && std::io::stderr().is_terminal();
+        let bar = if shown { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {pos} rows coded ({elapsed})") {
+            bar.set_style(style);
+        }
+        if shown {
+            bar.enable_steady_tick(Duration::from_millis(200));
+        }
+        Self { messages, bar, started: Instant::now(), before: 0, naming, named: 0 }
+    }
+
+    fn summary(&self, counts: &Counts) {
+        let seconds = self.started.elapsed().as_secs_f64();
+        let speed = (counts.rows.saturating_sub(self.before)) as f64 / seconds.max(1e-9);
+        self.messages.note(&format!(
+            "{} rows: {} rejected, {} empty, {} for review, {} truncated, {} duplicates; \
+             {speed:.0} texts/s",
+            counts.rows,
+            counts.rejected,
+            counts.empty,
+            counts.review,
+            counts.truncated,
+            counts.duplicates,
+        ));
+    }
+}
+
+impl Observer for View {
+    fn resumed(&mut self, counts: &Counts) {
+        self.before = counts.rows;
+        self.messages.note(&format!("continuing an earlier coding after {} rows", counts.rows));
+    }
+
+    fn rejected(&mut self, row: u64, line: u64, defect: &Defect) {
+        self.named += 1;
+        if self.naming && self.named <= NAMED {
+            self.messages.warn(&format!("row {row} (line {line}): {defect}"));
+        }
+    }
+
+    fn window(&mut self, counts: &Counts) {
+        self.bar.set_position(counts.rows);
+    }
 }

@@ -1,0 +1,173 @@
+//! The work from the first row to the last.
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::coder::Coder;
+use super::columns::{ColumnOptions, Columns, RowOutcome};
+use super::partial::{PartialSink, Places, Work, find_work};
+use super::sink::{Sink, StreamSink, output_format};
+use super::source::Source;
+use super::state::{Counts, WorkPlan};
+use super::window::{pass_over, read_window};
+use crate::bundle::Bundle;
+use crate::corpus::{Defect, Row, TableReader};
+use crate::error::{Error, Kind, Result};
+
+/// Where the coded table goes.
+pub enum Destination<'a> {
+    /// A file, which stands under its name only when it is whole.
+    File(&'a Path),
+    /// A stream of that name.
+    Stream(Box<dyn Write + 'a>, &'a str),
+}
+
+/// A corpus to be coded.
+pub struct Job<'a> {
+    /// What codes it.
+    pub bundle: &'a Bundle,
+    /// The rows.
+    pub source: &'a Source,
+    /// The columns that are added.
+    pub columns: &'a ColumnOptions,
+    /// Where the table goes.
+    pub destination: Destination<'a>,
+    /// Whether an output that exists, and unfinished work, are discarded.
+    pub force: bool,
+    /// The instruction sets that the arithmetic uses: a resumed job must have the same.
+    pub kernel: &'a str,
+}
+
+/// Is told how a job goes.
+pub trait Observer {
+    /// An earlier run came this far.
+    fn resumed(&mut self, counts: &Counts);
+    /// A row cannot be used.
+    fn rejected(&mut self, row: u64, line: u64, defect: &Defect);
+    /// A window is done.
+    fn window(&mut self, counts: &Counts);
+}
+
+/// Codes a corpus; every row of the input becomes a row of the output, in order.
+///
+/// # Errors
+/// Usage errors for an output in the way, data errors for a table that cannot be read,
+/// resource errors for a disk that is full, and interrupted once `stop` is set. After the last
+/// two the same job continues after its last whole window.
+pub fn classify(job: Job, stop: &AtomicBool, observer: &mut dyn Observer) -> Result<Counts> {
+    let source = job.source;
+    if let Destination::File(path) = &job.destination {
+        Places::new(path).spare(source.path())?;
+    }
+    let mut reader = source.open()?;
+    let text = reader.roles(source.options())?.text;
+    let columns = Columns::new(job.bundle.codebook(), job.columns, reader.columns())
+        .map_err(|e| e.at(reader.name().to_owned()))?;
+    let all = [reader.columns(), columns.names()].concat();
+    let flag = source.options().format.as_deref();
+    let format = |path: Option<&Path>| output_format(path, source.path(), flag, reader.format());
+    let table = Table { coder: Coder::new(job.bundle), bundle: job.bundle, columns, text };
+    let (places, format) = match job.destination {
+        Destination::File(path) => (Places::new(path), format(Some(path))?),
+        Destination::Stream(stream, name) => {
+            let mut sink = StreamSink::new(stream, name, format(None)?, &all)?;
+            sink.commit(&Counts::default())?;
+            return table.code(&mut reader, &mut sink, Counts::default(), stop, observer);
+        }
+    };
+    let plan = WorkPlan::new(job.bundle, source, job.columns, job.kernel)?;
+    let resumed = match find_work(&places, &plan, job.force)? {
+        Work::Finished(counts) => return Ok(counts),
+        Work::Resumed(state) => Some(*state),
+        Work::Fresh => None,
+    };
+    let counts = resumed.as_ref().map(|state| state.counts).unwrap_or_default();
+    let mut sink = PartialSink::open(&places, plan, resumed, format, &all)?;
+    if counts.rows > 0 {
+        observer.resumed(&counts);
+        if !pass_over(&mut reader, counts.rows)? {
+            return Err(Error::data("the table has fewer rows than were coded before")
+                .at(reader.name().to_owned()));
+        }
+    }
+    match table.code(&mut reader, &mut sink, counts, stop, observer) {
+        Ok(counts) => sink.finish().map(|()| counts),
+        Err(error) => {
+            // Only a lack of room, or the user's wish, can be mended with the same input.
+            if !matches!(error.kind(), Kind::Resource | Kind::Interrupted) {
+                sink.discard();
+            }
+            Err(error)
+        }
+    }
+}
+
+/// A table being coded.
+struct Table<'a> {
+    coder: Coder<'a>,
+    bundle: &'a Bundle,
+    columns: Columns<'a>,
+    text: usize,
+}
+
+impl Table<'_> {
+    fn code(
+        &self,
+        reader: &mut TableReader,
+        sink: &mut dyn Sink,
+        mut counts: Counts,
+        stop: &AtomicBool,
+        observer: &mut dyn Observer,
+    ) -> Result<Counts> {
+        loop {
+            let rows = read_window(reader)?;
+            if rows.is_empty() {
+                return Ok(counts);
+            }
+            if stop.load(Ordering::Relaxed) {
+                return Err(Error::interrupted("stopped"));
+            }
+            self.window(&rows, sink, &mut counts, stop, observer)?;
+            sink.commit(&counts)?;
+            observer.window(&counts);
+        }
+    }
+
+    fn window(
+        &self,
+        rows: &[Row],
+        sink: &mut dyn Sink,
+        counts: &mut Counts,
+        stop: &AtomicBool,
+        observer: &mut dyn Observer,
+    ) -> Result<()> {
+        let has_text = |row: &Row| row.defect.is_none() && !row.cell(self.text).trim().is_empty();
+        let texts: Vec<&str> =
+            rows.iter().filter(|row| has_text(row)).map(|row| row.cell(self.text)).collect();
+        let coded = self.coder.code(&texts, stop)?;
+        counts.duplicates += coded.duplicates() as u64;
+        let mut next = 0;
+        for row in rows {
+            counts.rows += 1;
+            let outcome = if let Some(defect) = &row.defect {
+                counts.rejected += 1;
+                observer.rejected(row.number, row.line, defect);
+                RowOutcome::Rejected(defect)
+            } else if !has_text(row) {
+                counts.empty += 1;
+                RowOutcome::Empty
+            } else {
+                let coded = coded.get(next);
+                next += 1;
+                let rule = self.bundle.decisions().review.as_ref();
+                let review = rule.is_some_and(|rule| rule.applies(&coded.decision.path));
+                counts.review += u64::from(review);
+                counts.truncated += u64::from(coded.truncated);
+                RowOutcome::Coded(coded, review)
+            };
+            sink.row(row, &self.columns.cells(&outcome))?;
+        }
+        Ok(())
+    }
+}

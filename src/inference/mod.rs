@@ -1,0 +1,18 @@
+//! Coding a corpus: window by window, in constant memory, resumable (DESIGN sections 3 and 5).
+//!
+//! Rows are read in windows whose borders follow from the table alone, so that a resumed job
+//! forms the same windows, the same batches and therefore the same bytes as an unbroken one.
+
+mod coder;
+mod columns;
+mod job;
+mod partial;
+mod sink;
+mod source;
+mod state;
+mod window;
+
+pub use columns::{CellProbability, ColumnOptions};
+pub use job::{Destination, Job, Observer, classify};
+pub use source::Source;
+pub use state::Counts;

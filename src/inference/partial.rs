@@ -1,0 +1,309 @@
+//! Unfinished work in `<output>.partial/`, and how it becomes the output.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{BufWriter, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use super::sink::Sink;
+use super::state::{Counts, State, WorkPlan};
+use crate::corpus::{Format, Row, TableWriter, refuse_existing};
+use crate::error::{Error, Result};
+
+const STATE: &str = "state.json";
+const PART: &str = "coded.part";
+const REJECTS: &str = "rejects.part";
+
+/// The names that one coding uses.
+#[derive(Clone, Debug)]
+pub(super) struct Places {
+    output: PathBuf,
+    rejects: PathBuf,
+    folder: PathBuf,
+}
+
+impl Places {
+    pub fn new(output: &Path) -> Self {
+        let beside = |suffix: &str| {
+            let mut name = output.file_name().unwrap_or_default().to_os_string();
+            name.push(suffix);
+            output.with_file_name(name)
+        };
+        Self {
+            output: output.to_path_buf(),
+            rejects: beside(".rejects.csv"),
+            folder: beside(".partial"),
+        }
+    }
+
+    /// Refuses an output that would replace the input, even with `--force`.
+    ///
+    /// # Errors
+    /// A usage error that names the file.
+    pub fn spare(&self, input: &Path) -> Result<()> {
+        let Ok(input) = input.canonicalize() else { return Ok(()) };
+        for path in [&self.output, &self.rejects] {
+            if path.canonicalize().is_ok_and(|path| path == input) {
+                return Err(Error::usage("this is the input, which is never replaced")
+                    .at(path.display().to_string())
+                    .advise("choose another name for the output"));
+            }
+        }
+        Ok(())
+    }
+
+    fn part(&self) -> PathBuf {
+        self.folder.join(PART)
+    }
+
+    fn state(&self) -> PathBuf {
+        self.folder.join(STATE)
+    }
+
+    /// Removes the unfinished work; what is not ours stays.
+    fn discard(&self) {
+        let Ok(entries) = std::fs::read_dir(&self.folder) else { return };
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if name == PART || name == REJECTS || name.starts_with(STATE) {
+                // What cannot be removed keeps the folder in place, where the user sees it.
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
+        let _ = std::fs::remove_dir(&self.folder);
+    }
+
+    /// Gives finished files their names: the list of rejected rows first, so that an output
+    /// that stands has all that belongs to it. A kill in between is mended by doing it again.
+    fn settle(&self, counts: &Counts) -> Result<()> {
+        let rename = |from: PathBuf, to: &Path| match std::fs::rename(&from, to) {
+            Err(_) if !from.exists() => Ok(()),
+            other => other.map_err(|e| Error::writing(to, &e)),
+        };
+        if counts.rejected > 0 {
+            rename(self.folder.join(REJECTS), &self.rejects)?;
+        }
+        rename(self.part(), &self.output)?;
+        let parent = self.output.parent().filter(|p| !p.as_os_str().is_empty());
+        if let Ok(folder) = File::open(parent.unwrap_or(Path::new("."))) {
+            // Not every file system can sync a folder; the names stand without it.
+            let _ = folder.sync_all();
+        }
+        self.discard();
+        Ok(())
+    }
+
+    /// Takes the part file for this process alone, as long as it is open.
+    fn lock(&self) -> Result<File> {
+        let path = self.part();
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(|e| Error::writing(&path, &e))?;
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => Err(Error::usage("this output is being written")
+                .at(self.output.display().to_string())
+                .advise("wait for the other run, or choose another name")),
+            // File systems without locks are used as they are.
+            _ => Ok(file),
+        }
+    }
+}
+
+/// What an output's name leads to.
+pub(super) enum Work {
+    /// Nothing is done yet.
+    Fresh,
+    /// An earlier run came this far.
+    Resumed(Box<State>),
+    /// An earlier run did everything; its files now have their names.
+    Finished(Counts),
+}
+
+/// Looks for unfinished work of the same plan; refuses what is in the way, unless `force`,
+/// which removes it.
+///
+/// # Errors
+/// A usage error for an output that exists, or for unfinished work of another plan.
+pub(super) fn find_work(places: &Places, plan: &WorkPlan, force: bool) -> Result<Work> {
+    if places.folder.is_dir() && places.part().exists() {
+        places.lock()?;
+    }
+    if force {
+        places.discard();
+        for path in [&places.output, &places.rejects] {
+            if path.is_dir() {
+                return Err(Error::usage("this is a folder, not a file")
+                    .at(path.display().to_string())
+                    .advise("choose another name for the output"));
+            }
+            if path.symlink_metadata().is_ok() {
+                std::fs::remove_file(path).map_err(|e| Error::writing(path, &e))?;
+            }
+        }
+        return Ok(Work::Fresh);
+    }
+    let state = State::read(&places.state())?;
+    let finished = state.as_ref().is_some_and(|state| state.finished && state.plan == *plan);
+    if !finished || places.part().exists() {
+        refuse_existing(&places.output, false)?;
+    }
+    if !finished {
+        refuse_existing(&places.rejects, false)?;
+    }
+    let Some(state) = state else { return Ok(Work::Fresh) };
+    let differences = state.plan.differences(plan);
+    if !differences.is_empty() {
+        return Err(Error::usage(format!(
+            "there is unfinished work that differs in {}",
+            differences.join(", ")
+        ))
+        .at(places.folder.display().to_string())
+        .advise("run the earlier command again to finish it, or --force to discard it"));
+    }
+    if finished && (places.part().exists() || places.output.exists()) {
+        places.settle(&state.counts)?;
+        return Ok(Work::Finished(state.counts));
+    }
+    Ok(if plan.is_resumable() && !finished { Work::Resumed(Box::new(state)) } else { Work::Fresh })
+}
+
+/// A table that is written to `<output>.partial/` and becomes the output when it is whole.
+pub(super) struct PartialSink {
+    places: Places,
+    state: State,
+    coded: TableWriter<BufWriter<File>>,
+    rejects: TableWriter<BufWriter<File>>,
+}
+
+impl PartialSink {
+    /// Begins the work, or continues it after its last whole window.
+    ///
+    /// # Errors
+    /// If the folder cannot be written, or the unfinished work is damaged.
+    pub fn open(
+        places: &Places,
+        plan: WorkPlan,
+        resumed: Option<State>,
+        format: Format,
+        columns: &[String],
+    ) -> Result<Self> {
+        let folder = &places.folder;
+        if !folder.is_dir() {
+            std::fs::create_dir(folder).map_err(|e| Error::writing(folder, &e))?;
+        }
+        let part = places.lock()?;
+        let path = folder.join(REJECTS);
+        let list = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(|e| Error::writing(&path, &e))?;
+        let listed: Vec<String> = ["row", "line", "reason", "detail"].map(String::from).into();
+        let list_format = Format::Csv { delimiter: b',' };
+        let fresh = resumed.is_none();
+        let state = resumed.unwrap_or(State {
+            plan,
+            bytes: 0,
+            reject_bytes: 0,
+            counts: Counts::default(),
+            finished: false,
+        });
+        let part = cut(part, &places.part(), state.bytes)?;
+        let list = cut(list, &path, state.reject_bytes)?;
+        let failed = |e: std::io::Error| Error::writing(folder, &e);
+        let (coded, rejects) = if fresh {
+            (
+                TableWriter::new(part, format, columns).map_err(failed)?,
+                TableWriter::new(list, list_format, &listed).map_err(failed)?,
+            )
+        } else {
+            (
+                TableWriter::resume(part, format, columns),
+                TableWriter::resume(list, list_format, &listed),
+            )
+        };
+        let mut sink = Self { places: places.clone(), state, coded, rejects };
+        if fresh {
+            sink.save()?;
+        }
+        Ok(sink)
+    }
+
+    fn save(&mut self) -> Result<()> {
+        let failed = |e: std::io::Error| Error::writing(&self.places.output, &e);
+        self.state.bytes = durable(&mut self.coded).map_err(failed)?;
+        self.state.reject_bytes = durable(&mut self.rejects).map_err(failed)?;
+        self.state.write(&self.places.state())
+    }
+
+    /// Gives the output its name.
+    ///
+    /// # Errors
+    /// If it cannot be written or renamed; the same command then tries again.
+    pub fn finish(mut self) -> Result<()> {
+        self.state.finished = true;
+        self.save()?;
+        self.places.settle(&self.state.counts)
+    }
+
+    /// Removes the work, which nothing can complete.
+    pub fn discard(self) {
+        self.places.discard();
+    }
+}
+
+impl Sink for PartialSink {
+    fn row(&mut self, row: &Row, cells: &[(&str, String)]) -> Result<()> {
+        let failed = |e: std::io::Error| Error::writing(&self.places.output, &e);
+        self.coded.write(row, cells).map_err(failed)?;
+        if let Some(defect) = &row.defect {
+            let place = Row {
+                number: row.number,
+                line: row.line,
+                cells: Vec::new(),
+                json: None,
+                defect: None,
+            };
+            let cells = [
+                ("row", row.number.to_string()),
+                ("line", row.line.to_string()),
+                ("reason", defect.code().to_owned()),
+                ("detail", defect.to_string()),
+            ];
+            self.rejects.write(&place, &cells).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, counts: &Counts) -> Result<()> {
+        self.state.counts = *counts;
+        self.save()
+    }
+}
+
+/// Cuts a file to its durable length and stands at its end.
+fn cut(mut file: File, path: &Path, bytes: u64) -> Result<BufWriter<File>> {
+    let failed = |e: std::io::Error| Error::writing(path, &e);
+    if file.metadata().map_err(failed)?.len() < bytes {
+        return Err(Error::usage("the unfinished work is damaged: the file is too short")
+            .at(path.display().to_string())
+            .advise("--force discards it and begins anew"));
+    }
+    file.set_len(bytes).map_err(failed)?;
+    file.seek(SeekFrom::End(0)).map_err(failed)?;
+    Ok(BufWriter::new(file))
+}
+
+/// Makes what was written durable; the length of the file.
+fn durable(writer: &mut TableWriter<BufWriter<File>>) -> std::io::Result<u64> {
+    let sink = writer.sink();
+    sink.flush()?;
+    sink.get_mut().sync_data()?;
+    sink.get_mut().stream_position()
+}

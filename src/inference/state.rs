@@ -1,0 +1,179 @@
+//! `state.json`: how far a coding has come, and of what it is made.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::columns::ColumnOptions;
+use super::source::Source;
+use crate::bundle::Bundle;
+use crate::corpus::WholeFile;
+use crate::error::{Error, Result};
+
+/// How many rows ended how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// All rows.
+    pub rows: u64,
+    /// Rows that cannot be used.
+    pub rejected: u64,
+    /// Rows without a text.
+    pub empty: u64,
+    /// Rows for review.
+    pub review: u64,
+    /// Rows whose text is longer than the encoder takes.
+    pub truncated: u64,
+    /// Rows whose text was coded already within its window.
+    pub duplicates: u64,
+}
+
+/// Everything that the output's bytes follow from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct WorkPlan {
+    version: String,
+    kernel: String,
+    /// SHA-256 of the input; absent for what can be read only once.
+    input: Option<String>,
+    bundle: String,
+    codebook: String,
+    format: Option<String>,
+    encoding: Option<String>,
+    id: Option<String>,
+    text: Option<String>,
+    columns: ColumnOptions,
+}
+
+impl WorkPlan {
+    /// The plan of coding this source with this bundle.
+    ///
+    /// # Errors
+    /// If the source cannot be read.
+    pub fn new(
+        bundle: &Bundle,
+        source: &Source,
+        columns: &ColumnOptions,
+        kernel: &str,
+    ) -> Result<Self> {
+        let read = source.options().clone();
+        Ok(Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            kernel: kernel.to_owned(),
+            input: source.digest()?,
+            bundle: bundle.digest().to_owned(),
+            codebook: bundle.codebook().digest(),
+            format: read.format,
+            encoding: read.encoding,
+            id: read.id,
+            text: read.text,
+            columns: columns.clone(),
+        })
+    }
+
+    /// Whether the work can be taken up again.
+    pub fn is_resumable(&self) -> bool {
+        self.input.is_some()
+    }
+
+    /// The names of the parts in which two plans differ.
+    pub fn differences(&self, other: &Self) -> Vec<&'static str> {
+        let pairs = [
+            ("the program's version", self.version == other.version),
+            ("the kernel level of this machine", self.kernel == other.kernel),
+            ("the input", self.input == other.input),
+            ("the bundle", self.bundle == other.bundle),
+            ("the codebook", self.codebook == other.codebook),
+            ("--format", self.format == other.format),
+            ("--encoding", self.encoding == other.encoding),
+            ("--id", self.id == other.id),
+            ("--text", self.text == other.text),
+            ("--as", self.columns.coder == other.columns.coder),
+            ("--probabilities", self.columns.probabilities == other.columns.probabilities),
+        ];
+        pairs.iter().filter(|(_, same)| !same).map(|(name, _)| *name).collect()
+    }
+}
+
+/// How far the work has come, as of the last whole window.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct State {
+    pub plan: WorkPlan,
+    /// Bytes of the output.
+    pub bytes: u64,
+    /// Bytes of the list of rejected rows.
+    pub reject_bytes: u64,
+    /// Rows done, and how they ended.
+    pub counts: Counts,
+    /// Nothing is left but to give the files their names.
+    pub finished: bool,
+}
+
+impl State {
+    /// Reads a state; `None` if there is none.
+    ///
+    /// # Errors
+    /// A usage error if it is damaged.
+    pub fn read(path: &Path) -> Result<Option<Self>> {
+        let bytes = match std::fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(Error::reading(path, &e)),
+        };
+        serde_json::from_slice(&bytes).map(Some).map_err(|_| {
+            Error::usage("the state of the unfinished work cannot be read")
+                .at(path.display().to_string())
+                .advise("--force discards it and begins anew")
+        })
+    }
+
+    /// Replaces the state on disk, whole or not at all.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let json = serde_json::to_vec_pretty(self)
+            .map_err(|e| Error::resource(format!("the state cannot be written: {e}")))?;
+        WholeFile::write_all_to(path, &json)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan() -> WorkPlan {
+        let s = || "x".to_owned();
+        WorkPlan {
+            version: s(),
+            kernel: s(),
+            input: Some(s()),
+            bundle: s(),
+            codebook: s(),
+            format: None,
+            encoding: None,
+            id: None,
+            text: None,
+            columns: ColumnOptions::default(),
+        }
+    }
+
+    #[test]
+    fn differences_are_named() {
+        let mut other = WorkPlan { input: None, text: Some("body".into()), ..plan() };
+        other.columns.coder = Some("b".into());
+        assert_eq!(plan().differences(&other), ["the input", "--text", "--as"]);
+        assert!(plan().differences(&plan()).is_empty());
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.json");
+        assert!(State::read(&path).unwrap().is_none());
+        let counts = Counts { rows: 3, ..Counts::default() };
+        let state = State { plan: plan(), bytes: 7, reject_bytes: 1, counts, finished: false };
+        state.write(&path).unwrap();
+        assert_eq!(State::read(&path).unwrap(), Some(state));
+        std::fs::write(&path, "{").unwrap();
+        assert_eq!(State::read(&path).unwrap_err().exit_code(), 2);
+    }
+}
