@@ -20,8 +20,10 @@ pub struct DoctorArgs {
 }
 
 pub fn run(args: &DoctorArgs, global: &Global, sandbox: &Sandbox) -> Result<Outcome> {
-    let mut system = sysinfo::System::new();
-    system.refresh_memory();
+    let memory = sysinfo::System::new().ok().map(|mut system| {
+        system.refresh_memory();
+        (system.available_memory(), system.total_memory())
+    });
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = rayon::current_num_threads();
     let gigabytes = |bytes: u64| format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30));
@@ -37,8 +39,8 @@ pub fn run(args: &DoctorArgs, global: &Global, sandbox: &Sandbox) -> Result<Outc
             "kernel_level": kernel_level(),
             "cores": cores,
             "threads": threads,
-            "memory_bytes": system.total_memory(),
-            "memory_available_bytes": system.available_memory(),
+            "memory_bytes": memory.map(|(_, total)| total),
+            "memory_available_bytes": memory.map(|(available, _)| available),
             "device": "cpu",
             "encoders": SHIPPED,
             "model_cache": home,
@@ -60,10 +62,9 @@ pub fn run(args: &DoctorArgs, global: &Global, sandbox: &Sandbox) -> Result<Outc
         ["threads".into(), format!("{threads} of {cores} cores"), why_threads.into()],
         [
             "memory".into(),
-            format!(
-                "{} of {} free",
-                gigabytes(system.available_memory()),
-                gigabytes(system.total_memory())
+            memory.map_or_else(
+                || "not known".into(),
+                |(free, all)| format!("{} of {} free", gigabytes(free), gigabytes(all)),
             ),
             "training the shipped encoder takes about 1 GiB".into(),
         ],

@@ -117,7 +117,8 @@ mod tests {
         let config = files.config().unwrap();
         let tokens = files.tokens(&config, 32).unwrap();
         let encoder = Encoder::new(&config, &files.parameters(&config).unwrap()).unwrap();
-        let texts = ["you are a fool", "what a lovely day", "fools, all of you", "a lovely cup of tea"];
+        let texts =
+            ["you are a fool", "what a lovely day", "fools, all of you", "a lovely cup of tea"];
         let example = |i: usize| Example {
             row: i as u64,
             text: tokens.tokenize(texts[i]).unwrap(),
@@ -127,8 +128,10 @@ mod tests {
                 crate::codebook::Code::NotAsked,
             ],
         };
-        let examples =
-            Examples { train: (0..4).map(example).collect(), validation: (0..4).map(example).collect() };
+        let examples = Examples {
+            train: (0..4).map(example).collect(),
+            validation: (0..4).map(example).collect(),
+        };
         let recipe = Recipe { penalties: vec![0.01], ..Recipe::default() };
         let (_, logits) = train_frozen(&codebook, &encoder, 384, &examples, &recipe).unwrap();
         for (i, text) in logits.iter().enumerate() {
