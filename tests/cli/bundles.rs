@@ -8,8 +8,7 @@ use candle_core::{Device, Tensor};
 use confide::bundle::{BundleWriter, Manifest};
 use confide::codebook::Codebook;
 use confide::decision::{Decisions, ReviewRule};
-use confide::encoder::{ModelFiles, Parameters};
-use confide::heads::Heads;
+use confide::encoder::{Encoder, EncoderConfig, ModelFiles, PackedBatch, Parameters, Quiet};
 use confide::training::Plan;
 use serde_json::{Value, json};
 
@@ -54,6 +53,17 @@ fn tokenizer() -> String {
     .to_string()
 }
 
+/// The mean vector of a few texts.
+fn middle(files: &ModelFiles, config: &EncoderConfig) -> Vec<f32> {
+    let parameters = files.parameters(config).expect("parameters");
+    let encoder = Encoder::new(config, &parameters).expect("an encoder");
+    let tokens = files.tokens(config, 40).expect("a tokenizer");
+    let texts = ["it helped me", "i never liked that", "lol 42", "why again zanzibar 7"];
+    let batch = PackedBatch::new(&tokens.tokenize_all(&texts).expect("tokens"));
+    let pooled = encoder.embed(&batch, &mut Quiet).expect("vectors");
+    pooled.mean(0).and_then(|mean| mean.to_vec1()).expect("a mean")
+}
+
 /// Writes a bundle of the codebook at `folder/name`; with `review`, texts whose answers are
 /// less probable are for review.
 pub fn tiny_bundle(folder: &Path, name: &str, codebook: &str, review: Option<f64>) -> PathBuf {
@@ -68,16 +78,19 @@ pub fn tiny_bundle(folder: &Path, name: &str, codebook: &str, review: Option<f64
     std::fs::write(base.join("tokenizer.json"), tokenizer()).expect("a tokenizer");
     let files = ModelFiles::read(&base, "tiny").expect("model files");
     let config = files.config().expect("a configuration");
+    let middle = middle(&files, &config);
+    let wave = |i: usize| (((i * i * 31 + i * 17) % 1009) as f32 / 504.0 - 1.0) * 3.0;
     let mut heads = BTreeMap::new();
-    for (at, spec) in Heads::tensors(&codebook, config.hidden_size()).into_iter().enumerate() {
-        let size: usize = spec.shape.iter().product();
-        let wave = |i: usize| ((i * i * 31 + at * 17) % 1009) as f32 / 504.0 - 1.0;
-        let values: Vec<f32> = match spec.shape.len() {
-            1 => vec![0.0; size],
-            _ => (0..size).map(|i| wave(i) * 6.0).collect(),
-        };
-        let tensor = Tensor::from_vec(values, spec.shape, &Device::Cpu).expect("a tensor");
-        heads.insert(spec.name, tensor);
+    for (at, tier) in codebook.tiers.iter().enumerate() {
+        let (labels, hidden) = (tier.labels.len(), middle.len());
+        let weight: Vec<f32> = (0..labels * hidden).map(|i| wave(i + at * 1000)).collect();
+        // The mean text lies on no label's side, so that texts differ in their answers.
+        let dot = |row: &[f32]| -row.iter().zip(&middle).map(|(w, m)| w * m).sum::<f32>();
+        let bias: Vec<f32> = weight.chunks(hidden).map(dot).collect();
+        let tensor = |values, shape: &[usize]| Tensor::from_vec(values, shape, &Device::Cpu);
+        let weight = tensor(weight, &[labels, hidden]).expect("a weight");
+        heads.insert(format!("{}.weight", tier.name), weight);
+        heads.insert(format!("{}.bias", tier.name), tensor(bias, &[labels]).expect("a bias"));
     }
     let mut decisions = Decisions::uncalibrated(&codebook);
     decisions.review = review.map(|below| ReviewRule { below });

@@ -113,11 +113,12 @@ fn a_disk_without_room_keeps_finished_work() {
     let folder = study();
     folder.file("t.csv", table());
     let whole = unbroken(&folder);
-    // No file may grow beyond 600 blocks (of 512 or 1024 bytes): about half of the output.
-    let limited = "trap '' XFSZ; ulimit -f 600; exec \"$@\"";
+    // Blocks have 512 or 1024 bytes: room for a third or two thirds of the output.
+    let blocks = whole.0.len() / 3 / 512;
+    let limited = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\"");
     let output = Command::new("sh")
         .current_dir(folder.root())
-        .args(["-c", limited, "sh", env!("CARGO_BIN_EXE_confide")])
+        .args(["-c", &limited, "sh", env!("CARGO_BIN_EXE_confide")])
         .args(ARGS)
         .output()
         .unwrap();
