@@ -67,12 +67,13 @@ fn a_killed_job_goes_on_and_ends_in_the_same_bytes() {
     folder.file("t.csv", table());
     let whole = unbroken(&folder);
     let args = [&ARGS[..], &["--threads", "2"]].concat();
-    for rows in [0, 4096, 8192] {
+    for round in 0..3 {
+        let more = rows_done(&folder).map_or(0, |rows| rows + 1);
         let mut child = start(&folder, &args);
-        wait_for(&folder, rows);
+        wait_for(&folder, more);
         signal(&child, "-STOP");
         assert!(!folder.path("o.csv").exists(), "no output before it is whole");
-        if rows == 4096 {
+        if round == 1 {
             // Two writers of one output would spoil it.
             folder.run(&ARGS).exits(2).says(&["o.csv"]);
             folder.run(&[&ARGS[..], &["--force"]].concat()).exits(2).says(&["o.csv"]);
