@@ -1,14 +1,82 @@
-//! `confide doctor`.
+//! `confide doctor`: what this machine offers, what will be used, and why.
 
 use clap::Args;
+use clap::builder::FalseyValueParser;
+use serde_json::json;
 
-use super::{Global, Outcome, pending};
+use super::process::{Sandbox, kernel_level};
+use super::table::{Table, print, print_json};
+use super::{Global, Outcome};
+use crate::encoder::SHIPPED;
 use crate::error::Result;
 
-/// (to come)
+/// Tells what this machine offers, what will be used, and why
 #[derive(Debug, Args)]
-pub struct DoctorArgs {}
+#[command(after_long_help = "Example:\n  confide doctor --json")]
+pub struct DoctorArgs {
+    /// Print one JSON document instead of a table
+    #[arg(long, env = "CONFIDE_JSON", value_parser = FalseyValueParser::new())]
+    json: bool,
+}
 
-pub fn run(_args: &DoctorArgs, _global: &Global) -> Result<Outcome> {
-    pending("doctor")
+pub fn run(args: &DoctorArgs, global: &Global, sandbox: &Sandbox) -> Result<Outcome> {
+    let memory = sysinfo::System::new().ok().map(|mut system| {
+        system.refresh_memory();
+        (system.available_memory(), system.total_memory())
+    });
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = rayon::current_num_threads();
+    let gigabytes = |bytes: u64| format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30));
+    let home = std::env::var_os("HF_HOME").map_or_else(
+        || "~/.cache/huggingface (HF_HOME is not set)".to_owned(),
+        |home| home.to_string_lossy().into_owned(),
+    );
+    if args.json {
+        print_json(&json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "system": std::env::consts::OS,
+            "kernel_version": sysinfo::System::kernel_version().ok(),
+            "kernel_level": kernel_level(),
+            "cores": cores,
+            "threads": threads,
+            "memory_bytes": memory.map(|(_, total)| total),
+            "memory_available_bytes": memory.map(|(available, _)| available),
+            "device": "cpu",
+            "encoders": SHIPPED,
+            "model_cache": home,
+            "network_denied": *sandbox == Sandbox::NoSockets,
+            "sandbox": sandbox.describe(),
+        }))?;
+        return Ok(Outcome::Done);
+    }
+    let why_threads = match global.threads {
+        Some(_) => "as --threads asks",
+        None => "one per core; --threads changes it, never the results",
+    };
+    let mut table = Table::new(["what", "here", "why"]);
+    let rows: [[String; 3]; 7] = [
+        ["version".into(), env!("CARGO_PKG_VERSION").into(), String::new()],
+        ["network".into(), sandbox.describe(), "no command of this version needs one".into()],
+        ["device".into(), "cpu".into(), "this build computes on the CPU".into()],
+        ["arithmetic".into(), kernel_level(), "found on this processor".into()],
+        ["threads".into(), format!("{threads} of {cores} cores"), why_threads.into()],
+        [
+            "memory".into(),
+            memory.map_or_else(
+                || "not known".into(),
+                |(free, all)| format!("{} of {} free", gigabytes(free), gigabytes(all)),
+            ),
+            "training the shipped encoder takes about 1 GiB".into(),
+        ],
+        [
+            "encoders".into(),
+            if SHIPPED.is_empty() { "none shipped".into() } else { SHIPPED.join(", ") },
+            format!("compiled in; others from a folder or from {home}"),
+        ],
+    ];
+    for row in rows {
+        table.row(row);
+    }
+    print(&table.to_string())?;
+    Ok(Outcome::Done)
 }

@@ -85,6 +85,7 @@ pub enum Outcome {
 pub fn main() -> ExitCode {
     let sandbox = process::deny_network();
     process::keep_memory();
+    process::single_threaded_operations();
     let cli = Cli::parse();
     let messages = messages::Messages::new(&cli.global);
     let outcome = run(&cli, &sandbox);
@@ -107,11 +108,7 @@ fn run(cli: &Cli, sandbox: &process::Sandbox) -> Result<Outcome> {
         Command::Train(args) => train::run(args, &cli.global, sandbox),
         Command::Evaluate(args) => evaluate::run(args, &cli.global),
         Command::Classify(args) => classify::run(args, &cli.global),
-        Command::Quickstart(args) => quickstart::run(args, &cli.global),
-        Command::Doctor(args) => doctor::run(args, &cli.global),
+        Command::Quickstart(args) => quickstart::run(args, &cli.global, sandbox),
+        Command::Doctor(args) => doctor::run(args, &cli.global, sandbox),
     }
-}
-
-fn pending(command: &str) -> Result<Outcome> {
-    Err(crate::error::Error::usage(format!("'{command}' is not built yet")))
 }

@@ -1,14 +1,162 @@
-//! `confide quickstart`.
+//! `confide quickstart`: the whole study on the shipped data.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use clap::Args;
+use clap::builder::FalseyValueParser;
 
-use super::{Global, Outcome, pending};
-use crate::error::Result;
+use super::classify::code_table;
+use super::counts::counts_table;
+use super::evaluate::{evaluate_rows, summary, write_metrics};
+use super::messages::Messages;
+use super::process::{Sandbox, peak_memory, stop_flag};
+use super::table::{Table, print};
+use super::train::{Request, divide, train_bundle, usable};
+use super::{Global, Outcome};
+use crate::bundle::Bundle;
+use crate::codebook::Codebook;
+use crate::corpus::{GoldRow, ReadOptions, Split, WholeFile, count_codes, read_gold};
+use crate::error::{Error, Result};
+use crate::inference::{ColumnOptions, Source};
+use crate::training::{Recipe, RunFolder};
 
-/// (to come)
+const CODEBOOK: &str = "llm-mental-health";
+const CODED: &[u8] = include_bytes!("../../data/therapy-comments/coded.csv");
+const CORPUS: &[u8] = include_bytes!("../../data/therapy-comments/corpus.csv");
+const CARD: &[u8] = include_bytes!("../../data/therapy-comments/CARD.md");
+
+/// Runs the whole study on the shipped data: check, train, evaluate, code a corpus
 #[derive(Debug, Args)]
-pub struct QuickstartArgs {}
+#[command(after_long_help = "Example:\n  confide quickstart -o study\n\n\
+    The data are written, not collected: the shares describe nobody. An interrupted run\n\
+    continues when the same command is run again.")]
+pub struct QuickstartArgs {
+    /// The folder of the study
+    #[arg(short, long, value_name = "DIR", env = "CONFIDE_OUTPUT", default_value = "study")]
+    output: PathBuf,
+    /// Discard a study that is there
+    #[arg(long, env = "CONFIDE_FORCE", value_parser = FalseyValueParser::new())]
+    force: bool,
+}
 
-pub fn run(_args: &QuickstartArgs, _global: &Global) -> Result<Outcome> {
-    pending("quickstart")
+/// Where the parts of a study stand.
+struct Study {
+    data: PathBuf,
+    coded_rows: PathBuf,
+    corpus: PathBuf,
+    bundle: PathBuf,
+    evaluation: PathBuf,
+    metrics: PathBuf,
+    coded: PathBuf,
+}
+
+impl Study {
+    fn at(folder: &Path) -> Self {
+        let (data, evaluation) = (folder.join("data"), folder.join("evaluation"));
+        Self {
+            coded_rows: data.join("coded.csv"),
+            corpus: data.join("corpus.csv"),
+            bundle: folder.join("bundle"),
+            metrics: evaluation.join("metrics.json"),
+            coded: folder.join("coded.csv"),
+            data,
+            evaluation,
+        }
+    }
+
+    /// Removes what an earlier study left, and nothing else.
+    fn discard(&self) -> Result<()> {
+        let run = RunFolder::of(&self.bundle);
+        let mut partial = self.coded.clone().into_os_string();
+        partial.push(".partial");
+        for folder in [&self.data, &self.bundle, run.path(), &self.evaluation, Path::new(&partial)]
+        {
+            if folder.is_dir() {
+                std::fs::remove_dir_all(folder).map_err(|e| Error::writing(folder, &e))?;
+            }
+        }
+        if self.coded.is_file() {
+            std::fs::remove_file(&self.coded).map_err(|e| Error::writing(&self.coded, &e))?;
+        }
+        Ok(())
+    }
+}
+
+pub fn run(args: &QuickstartArgs, global: &Global, sandbox: &Sandbox) -> Result<Outcome> {
+    let started = Instant::now();
+    let messages = Messages::new(global);
+    let study = Study::at(&args.output);
+    if args.force {
+        study.discard()?;
+    } else if study.coded.exists() && study.metrics.exists() && study.bundle.exists() {
+        return Err(Error::usage("the study is there already")
+            .at(args.output.display().to_string())
+            .advise("choose another folder with -o, or --force to run it again"));
+    }
+    std::fs::create_dir_all(&study.data).map_err(|e| Error::writing(&study.data, &e))?;
+    for (name, bytes) in [("coded.csv", CODED), ("corpus.csv", CORPUS), ("CARD.md", CARD)] {
+        WholeFile::write_all_to(&study.data.join(name), bytes)?;
+    }
+    let stop = stop_flag()?;
+
+    messages.note("1/4 check: codebook llm-mental-health and the coded comments");
+    let codebook = Codebook::find(CODEBOOK)?;
+    let read = || read_gold(&study.coded_rows, &codebook, &ReadOptions::default(), None);
+    let table = usable(read()?, &messages)?;
+    print(&counts_table(&count_codes(&table.rows, &codebook)).to_string())?;
+    let test: Vec<GoldRow> =
+        table.rows.iter().filter(|r| r.split == Some(Split::Test)).cloned().collect();
+
+    messages.note("2/4 train: one encoder, one head per tier");
+    if study.bundle.exists() {
+        messages.note("the bundle is there already");
+    } else {
+        let recipe = Recipe::find("full")?;
+        let request = Request {
+            codebook: &codebook,
+            rows: divide(table, &codebook, global.seed, &messages)?,
+            base: "minilm",
+            recipe: &recipe,
+            output: &study.bundle,
+            force: false,
+            seed: global.seed,
+        };
+        train_bundle(request, messages, sandbox, &stop)?;
+    }
+
+    messages.note("3/4 evaluate: the held-out test comments, in both views");
+    let bundle = Bundle::load(&study.bundle)?;
+    let evaluation = evaluate_rows(&bundle, &test, &messages)?;
+    std::fs::create_dir_all(&study.evaluation)
+        .map_err(|e| Error::writing(&study.evaluation, &e))?;
+    let document = serde_json::to_value(&evaluation)
+        .map_err(|e| Error::resource(format!("the figures cannot be written: {e}")))?;
+    write_metrics(&study.metrics, &document)?;
+    print(&format!("\n{}", summary(&evaluation)))?;
+
+    messages.note("4/4 classify: the uncoded corpus");
+    let source = Source::new(&study.corpus, ReadOptions::default());
+    let outcome = if study.coded.exists() {
+        Outcome::Done
+    } else {
+        let columns = ColumnOptions::default();
+        code_table(&bundle, &source, &columns, &study.coded, false, global, &stop)?
+    };
+    let mut files = Table::new(["what", "where"]);
+    for (what, path) in [
+        ("the bundle, with its model card", &study.bundle),
+        ("figures on the test comments", &study.metrics),
+        ("the coded corpus", &study.coded),
+        ("the data and their card", &study.data),
+    ] {
+        files.row([what.to_owned(), path.display().to_string()]);
+    }
+    print(&format!("\n{files}"))?;
+    let memory = peak_memory().map_or_else(String::new, |bytes| {
+        format!(", at most {:.0} MiB of memory", bytes as f64 / f64::from(1 << 20))
+    });
+    messages.note(&format!("done in {:.0} s{memory}", started.elapsed().as_secs_f64()));
+    messages.note("the data are written, not collected: these shares describe nobody");
+    Ok(outcome)
 }

@@ -79,7 +79,7 @@ pub fn fit_heads(
                 }
             }
             let mut head = best.map_or(head, |(_, head)| head);
-            head.weight.iter_mut().for_each(|w| *w *= scale as f32 * 8.0);
+            head.weight.iter_mut().for_each(|w| *w *= scale as f32);
             head
         })
         .collect())
@@ -103,4 +103,40 @@ pub fn train_frozen(
     let heads = Heads::new(codebook, &parameters)?;
     let logits = text_logits(encoder, &heads, &examples.validation)?;
     Ok((parameters, logits))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::encoder::ModelFiles;
+
+    #[test]
+    fn fitted_heads_give_the_logits_they_were_fitted_to() {
+        let codebook = Codebook::find("olid").unwrap();
+        let files = ModelFiles::find("minilm").unwrap();
+        let config = files.config().unwrap();
+        let tokens = files.tokens(&config, 32).unwrap();
+        let encoder = Encoder::new(&config, &files.parameters(&config).unwrap()).unwrap();
+        let texts =
+            ["you are a fool", "what a lovely day", "fools, all of you", "a lovely cup of tea"];
+        let example = |i: usize| Example {
+            row: i as u64,
+            text: tokens.tokenize(texts[i]).unwrap(),
+            codes: vec![
+                crate::codebook::Code::Coded(crate::codebook::LabelSet::one(i % 2)),
+                crate::codebook::Code::NotAsked,
+                crate::codebook::Code::NotAsked,
+            ],
+        };
+        let examples = Examples {
+            train: (0..4).map(example).collect(),
+            validation: (0..4).map(example).collect(),
+        };
+        let recipe = Recipe { penalties: vec![0.01], ..Recipe::default() };
+        let (_, logits) = train_frozen(&codebook, &encoder, 384, &examples, &recipe).unwrap();
+        for (i, text) in logits.iter().enumerate() {
+            let margin = text[0][i % 2] - text[0][1 - i % 2];
+            assert!(margin > 1.0 && margin < 8.0, "row {i}: {margin}");
+        }
+    }
 }

@@ -96,7 +96,7 @@ impl Default for Recipe {
             weight_limit: 10.0,
             multi_weight: 1.0,
             fitted_start: true,
-            penalties: vec![1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2],
+            penalties: vec![1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1],
             checkpoint_seconds: 30.0,
         }
     }
