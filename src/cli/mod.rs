@@ -85,6 +85,7 @@ pub enum Outcome {
 pub fn main() -> ExitCode {
     let sandbox = process::deny_network();
     process::keep_memory();
+    process::single_threaded_operations();
     let cli = Cli::parse();
     let messages = messages::Messages::new(&cli.global);
     let outcome = run(&cli, &sandbox);

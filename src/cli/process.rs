@@ -76,6 +76,14 @@ pub fn keep_memory() {
     }
 }
 
+/// Keeps candle's own operations on the thread that calls them: its pool spins between
+/// operations, and the work is parallel one level up.
+pub fn single_threaded_operations() {
+    // SAFETY: called at the start of the process, before any other thread exists that could
+    // read the environment.
+    unsafe { std::env::set_var("CANDLE_NUM_THREADS", "1") };
+}
+
 /// Starts the workers: as many as asked for, else one per core.
 ///
 /// # Errors

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::coder::Coder;
 use super::columns::{ColumnOptions, Columns, RowOutcome};
-use super::partial::{PartialSink, Places, Work, find_work};
+use super::partial::{PartialSink, Work, find_work};
+use super::places::Places;
 use super::sink::{Sink, StreamSink, output_format};
 use super::source::Source;
 use super::state::{Counts, WorkPlan};

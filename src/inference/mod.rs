@@ -7,6 +7,7 @@ mod coder;
 mod columns;
 mod job;
 mod partial;
+mod places;
 mod sink;
 mod source;
 mod state;

@@ -1,117 +1,14 @@
 //! Unfinished work in `<output>.partial/`, and how it becomes the output.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use super::places::Places;
 use super::sink::Sink;
 use super::state::{Counts, State, WorkPlan};
 use crate::corpus::{Format, Row, TableWriter, refuse_existing};
 use crate::error::{Error, Result};
-
-const STATE: &str = "state.json";
-const PART: &str = "coded.part";
-const REJECTS: &str = "rejects.part";
-
-/// The names that one coding uses.
-#[derive(Clone, Debug)]
-pub(super) struct Places {
-    output: PathBuf,
-    rejects: PathBuf,
-    folder: PathBuf,
-}
-
-impl Places {
-    pub fn new(output: &Path) -> Self {
-        let beside = |suffix: &str| {
-            let mut name = output.file_name().unwrap_or_default().to_os_string();
-            name.push(suffix);
-            output.with_file_name(name)
-        };
-        Self {
-            output: output.to_path_buf(),
-            rejects: beside(".rejects.csv"),
-            folder: beside(".partial"),
-        }
-    }
-
-    /// Refuses an output that would replace the input, even with `--force`.
-    ///
-    /// # Errors
-    /// A usage error that names the file.
-    pub fn spare(&self, input: &Path) -> Result<()> {
-        let Ok(input) = input.canonicalize() else { return Ok(()) };
-        for path in [&self.output, &self.rejects] {
-            if path.canonicalize().is_ok_and(|path| path == input) {
-                return Err(Error::usage("this is the input, which is never replaced")
-                    .at(path.display().to_string())
-                    .advise("choose another name for the output"));
-            }
-        }
-        Ok(())
-    }
-
-    fn part(&self) -> PathBuf {
-        self.folder.join(PART)
-    }
-
-    fn state(&self) -> PathBuf {
-        self.folder.join(STATE)
-    }
-
-    /// Removes the unfinished work; what is not ours stays.
-    fn discard(&self) {
-        let Ok(entries) = std::fs::read_dir(&self.folder) else { return };
-        for entry in entries.flatten() {
-            let name = entry.file_name();
-            let name = name.to_string_lossy();
-            if name == PART || name == REJECTS || name.starts_with(STATE) {
-                // What cannot be removed keeps the folder in place, where the user sees it.
-                let _ = std::fs::remove_file(entry.path());
-            }
-        }
-        let _ = std::fs::remove_dir(&self.folder);
-    }
-
-    /// Gives finished files their names: the list of rejected rows first, so that an output
-    /// that stands has all that belongs to it. A kill in between is mended by doing it again.
-    fn settle(&self, counts: &Counts) -> Result<()> {
-        let rename = |from: PathBuf, to: &Path| match std::fs::rename(&from, to) {
-            Err(_) if !from.exists() => Ok(()),
-            other => other.map_err(|e| Error::writing(to, &e)),
-        };
-        if counts.rejected > 0 {
-            rename(self.folder.join(REJECTS), &self.rejects)?;
-        }
-        rename(self.part(), &self.output)?;
-        let parent = self.output.parent().filter(|p| !p.as_os_str().is_empty());
-        if let Ok(folder) = File::open(parent.unwrap_or(Path::new("."))) {
-            // Not every file system can sync a folder; the names stand without it.
-            let _ = folder.sync_all();
-        }
-        self.discard();
-        Ok(())
-    }
-
-    /// Takes the part file for this process alone, as long as it is open.
-    fn lock(&self) -> Result<File> {
-        let path = self.part();
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(|e| Error::writing(&path, &e))?;
-        match file.try_lock() {
-            Err(TryLockError::WouldBlock) => Err(Error::usage("this output is being written")
-                .at(self.output.display().to_string())
-                .advise("wait for the other run, or choose another name")),
-            // File systems without locks are used as they are.
-            _ => Ok(file),
-        }
-    }
-}
 
 /// What an output's name leads to.
 pub(super) enum Work {
@@ -196,7 +93,7 @@ impl PartialSink {
             std::fs::create_dir(folder).map_err(|e| Error::writing(folder, &e))?;
         }
         let part = places.lock()?;
-        let path = folder.join(REJECTS);
+        let path = places.list();
         let list = OpenOptions::new()
             .read(true)
             .write(true)
@@ -306,4 +203,126 @@ fn durable(writer: &mut TableWriter<BufWriter<File>>) -> std::io::Result<u64> {
     sink.flush()?;
     sink.get_mut().sync_data()?;
     sink.get_mut().stream_position()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::corpus::Defect;
+    use tempfile::TempDir;
+
+    const CSV: Format = Format::Csv { delimiter: b',' };
+
+    fn row(number: u64, defect: Option<Defect>) -> Row {
+        Row { number, line: number + 1, cells: vec![format!("t{number}")], json: None, defect }
+    }
+
+    fn open(places: &Places, resumed: Option<State>) -> PartialSink {
+        let columns = ["text".to_owned(), "status".to_owned()];
+        PartialSink::open(places, WorkPlan::invented(), resumed, CSV, &columns).unwrap()
+    }
+
+    fn write(sink: &mut PartialSink, numbers: std::ops::Range<u64>) {
+        for number in numbers {
+            let defect = (number == 2).then_some(Defect::Ragged { columns: 1, cells: 3 });
+            sink.row(&row(number, defect), &[("status", "ok".into())]).unwrap();
+        }
+    }
+
+    fn counts(rows: u64) -> Counts {
+        Counts { rows, rejected: 1, ..Counts::default() }
+    }
+
+    fn find(places: &Places) -> Work {
+        find_work(places, &WorkPlan::invented(), false).unwrap()
+    }
+
+    const WHOLE: &str = "text,status\nt1,ok\nt2,ok\nt3,ok\nt4,ok\n";
+    const LIST: &str = "row,line,reason,detail\n2,3,ragged_row,3 cells where the header has 1\n";
+
+    /// Finished work of which nothing has its name yet.
+    fn unnamed() -> (TempDir, Places) {
+        let folder = tempfile::tempdir().unwrap();
+        let places = Places::new(&folder.path().join("o.csv"));
+        let mut sink = open(&places, None);
+        write(&mut sink, 1..5);
+        sink.state.finished = true;
+        sink.commit(&counts(4)).unwrap();
+        drop(sink);
+        (folder, places)
+    }
+
+    fn stands_whole(folder: &TempDir, places: &Places) {
+        assert_eq!(std::fs::read_to_string(&places.output).unwrap(), WHOLE);
+        assert_eq!(std::fs::read_to_string(&places.rejects).unwrap(), LIST);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn what_comes_after_the_last_window_is_cut() {
+        let folder = tempfile::tempdir().unwrap();
+        let places = Places::new(&folder.path().join("o.csv"));
+        let mut sink = open(&places, None);
+        write(&mut sink, 1..3);
+        sink.commit(&counts(2)).unwrap();
+        write(&mut sink, 3..4);
+        sink.coded.sink().flush().unwrap();
+        drop(sink);
+        let Work::Resumed(state) = find(&places) else { panic!("nothing to resume") };
+        assert_eq!(state.counts.rows, 2);
+        let mut sink = open(&places, Some(*state));
+        write(&mut sink, 3..5);
+        sink.commit(&counts(4)).unwrap();
+        sink.finish().unwrap();
+        stands_whole(&folder, &places);
+        assert!(find_work(&places, &WorkPlan::invented(), false).is_err(), "the output stands");
+    }
+
+    #[test]
+    fn a_kill_between_the_names_is_mended() {
+        // Before the first, between the two, and after both.
+        for named in 0..3 {
+            let (folder, places) = unnamed();
+            if named > 0 {
+                std::fs::rename(places.list(), &places.rejects).unwrap();
+            }
+            if named > 1 {
+                std::fs::rename(places.part(), &places.output).unwrap();
+            }
+            let Work::Finished(done) = find(&places) else { panic!("it was finished") };
+            assert_eq!(done, counts(4));
+            stands_whole(&folder, &places);
+        }
+    }
+
+    #[test]
+    fn a_file_that_came_in_between_is_not_replaced() {
+        let (_folder, places) = unnamed();
+        std::fs::write(&places.output, "mine").unwrap();
+        assert!(find_work(&places, &WorkPlan::invented(), false).is_err());
+        assert_eq!(std::fs::read_to_string(&places.output).unwrap(), "mine");
+    }
+
+    #[test]
+    fn a_part_that_is_too_short_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let places = Places::new(&folder.path().join("o.csv"));
+        drop(open(&places, None));
+        std::fs::write(places.part(), "te").unwrap();
+        let Work::Resumed(state) = find(&places) else { panic!("nothing to resume") };
+        let columns = ["text".to_owned()];
+        let error = PartialSink::open(&places, WorkPlan::invented(), Some(*state), CSV, &columns);
+        assert_eq!(error.err().map(|e| e.exit_code()), Some(2));
+    }
+
+    #[test]
+    fn a_stream_begins_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let places = Places::new(&folder.path().join("o.csv"));
+        let plan = || WorkPlan::invented().with_input(None);
+        drop(PartialSink::open(&places, plan(), None, CSV, &["text".to_owned()]).unwrap());
+        assert!(matches!(find_work(&places, &plan(), false), Ok(Work::Fresh)));
+        let other = find_work(&places, &WorkPlan::invented(), false);
+        assert_eq!(other.err().map(|e| e.exit_code()), Some(2));
+    }
 }

@@ -1,5 +1,6 @@
 //! `state.json`: how far a coding has come, and of what it is made.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -115,7 +116,9 @@ impl State {
     pub fn read(path: &Path) -> Result<Option<Self>> {
         let bytes = match std::fs::read(path) {
             Ok(bytes) => bytes,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                return Ok(None);
+            }
             Err(e) => return Err(Error::reading(path, &e)),
         };
         serde_json::from_slice(&bytes).map(Some).map_err(|_| {
@@ -137,12 +140,11 @@ impl State {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn plan() -> WorkPlan {
+impl WorkPlan {
+    /// A plan of no real work.
+    pub fn invented() -> Self {
         let s = || "x".to_owned();
-        WorkPlan {
+        Self {
             version: s(),
             kernel: s(),
             input: Some(s()),
@@ -154,6 +156,20 @@ mod tests {
             text: None,
             columns: ColumnOptions::default(),
         }
+    }
+
+    /// The same plan for another input, or for one that can be read only once.
+    pub fn with_input(self, input: Option<&str>) -> Self {
+        Self { input: input.map(str::to_owned), ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan() -> WorkPlan {
+        WorkPlan::invented()
     }
 
     #[test]

@@ -1,9 +1,13 @@
 //! What users see: every test here runs the built `confide` program.
 
+mod bundles;
 mod harness;
 mod study;
 
 mod check;
+mod classify;
+mod classify_bundle;
+mod classify_resume;
 mod codebook;
 mod doctor;
 mod evaluate;

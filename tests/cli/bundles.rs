@@ -1,0 +1,127 @@
+//! A bundle made without training: a tiny random BERT, a tokenizer of single characters, and
+//! heads whose weights follow from a formula.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use candle_core::{Device, Tensor};
+use confide::bundle::{BundleWriter, Manifest};
+use confide::codebook::Codebook;
+use confide::decision::{Decisions, ReviewRule};
+use confide::encoder::{Encoder, EncoderConfig, ModelFiles, PackedBatch, Parameters, Quiet};
+use confide::training::Plan;
+use serde_json::{Value, json};
+
+/// The files that a bundle cannot do without.
+pub const FILES: [&str; 7] = [
+    "manifest.json",
+    "config.json",
+    "model.safetensors",
+    "tokenizer.json",
+    "heads.safetensors",
+    "codebook.toml",
+    "decision.json",
+];
+
+/// Words of single characters: 26 letters, ten digits, some signs, and the five special ones.
+fn tokenizer() -> String {
+    let mut vocab = serde_json::Map::new();
+    let signs = "abcdefghijklmnopqrstuvwxyz0123456789.,!?'-";
+    let special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"].map(String::from);
+    let whole = signs.chars().map(String::from);
+    let inner = signs.chars().filter(char::is_ascii_alphanumeric).map(|c| format!("##{c}"));
+    for word in special.into_iter().chain(whole).chain(inner) {
+        vocab.insert(word, Value::from(vocab.len()));
+    }
+    assert!(vocab.len() <= 101);
+    let added = |id: u32, content: &str| {
+        json!({"id": id, "content": content, "single_word": false, "lstrip": false,
+            "rstrip": false, "normalized": false, "special": true})
+    };
+    json!({
+        "version": "1.0", "truncation": null, "padding": null,
+        "added_tokens": [added(0, "[PAD]"), added(1, "[UNK]"), added(2, "[CLS]"),
+            added(3, "[SEP]"), added(4, "[MASK]")],
+        "normalizer": {"type": "BertNormalizer", "clean_text": true,
+            "handle_chinese_chars": true, "strip_accents": null, "lowercase": true},
+        "pre_tokenizer": {"type": "BertPreTokenizer"},
+        "post_processor": {"type": "BertProcessing", "sep": ["[SEP]", 3], "cls": ["[CLS]", 2]},
+        "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": true},
+        "model": {"type": "WordPiece", "unk_token": "[UNK]",
+            "continuing_subword_prefix": "##", "max_input_chars_per_word": 100, "vocab": vocab}
+    })
+    .to_string()
+}
+
+/// The mean vector of a few texts.
+fn middle(files: &ModelFiles, config: &EncoderConfig) -> Vec<f32> {
+    let parameters = files.parameters(config).expect("parameters");
+    let encoder = Encoder::new(config, &parameters).expect("an encoder");
+    let tokens = files.tokens(config, 40).expect("a tokenizer");
+    let texts = ["it helped me", "i never liked that", "lol 42", "why again zanzibar 7"];
+    let batch = PackedBatch::new(&tokens.tokenize_all(&texts).expect("tokens"));
+    let pooled = encoder.embed(&batch, &mut Quiet).expect("vectors");
+    pooled.mean(0).and_then(|mean| mean.to_vec1()).expect("a mean")
+}
+
+/// Writes a bundle of the codebook at `folder/name`; with `review`, texts whose answers are
+/// less probable are for review.
+pub fn tiny_bundle(folder: &Path, name: &str, codebook: &str, review: Option<f64>) -> PathBuf {
+    let codebook = Codebook::find(codebook).expect("a codebook");
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parity/bert-tiny");
+    let scratch = tempfile::tempdir_in(folder).expect("a scratch folder");
+    let base = scratch.path().join("base");
+    std::fs::create_dir(&base).expect("a folder");
+    for file in ["config.json", "model.safetensors"] {
+        std::fs::copy(fixture.join(file), base.join(file)).expect("a copy");
+    }
+    std::fs::write(base.join("tokenizer.json"), tokenizer()).expect("a tokenizer");
+    let files = ModelFiles::read(&base, "tiny").expect("model files");
+    let config = files.config().expect("a configuration");
+    let middle = middle(&files, &config);
+    let wave = |i: usize| (((i * i * 31 + i * 17) % 1009) as f32 / 504.0 - 1.0) * 3.0;
+    let mut heads = BTreeMap::new();
+    for (at, tier) in codebook.tiers.iter().enumerate() {
+        let (labels, hidden) = (tier.labels.len(), middle.len());
+        let weight: Vec<f32> = (0..labels * hidden).map(|i| wave(i + at * 1000)).collect();
+        // The mean text lies on no label's side, so that texts differ in their answers.
+        let dot = |row: &[f32]| -row.iter().zip(&middle).map(|(w, m)| w * m).sum::<f32>();
+        let bias: Vec<f32> = weight.chunks(hidden).map(dot).collect();
+        let tensor = |values, shape: &[usize]| Tensor::from_vec(values, shape, &Device::Cpu);
+        let weight = tensor(weight, &[labels, hidden]).expect("a weight");
+        heads.insert(format!("{}.weight", tier.name), weight);
+        heads.insert(format!("{}.bias", tier.name), tensor(bias, &[labels]).expect("a bias"));
+    }
+    let mut decisions = Decisions::uncalibrated(&codebook);
+    decisions.review = review.map(|below| ReviewRule { below });
+    let words = || "tiny".to_owned();
+    let manifest = Manifest {
+        format: 1,
+        codebook_name: codebook.name.clone(),
+        codebook: codebook.digest(),
+        base: words(),
+        pooling: "mean".into(),
+        max_tokens: 40,
+        recipe: json!({}),
+        plan: Plan {
+            version: words(),
+            seed: 0,
+            recipe: words(),
+            data: words(),
+            codebook: codebook.digest(),
+            base: files.digest(),
+            kernel: words(),
+        },
+        train_rows: 8,
+        validation_rows: 2,
+        epochs: vec![],
+        best_epoch: 0,
+        validation: vec![],
+    };
+    let target = folder.join(name);
+    let writer = BundleWriter::begin(&target, scratch.path()).expect("a bundle begins");
+    writer.encoder(&files, None).expect("an encoder");
+    writer.rest(&Parameters::new(heads), &codebook, &decisions, &manifest).expect("the rest");
+    writer.finish().expect("a bundle");
+    target
+}
