@@ -298,7 +298,7 @@ pub(super) fn train_bundle(
         "host": sysinfo::System::host_name().ok(),
     });
     run.write("run.json", format!("{record:#}\n").as_bytes())?;
-    let bundle = BundleWriter::begin(output, run.path())?;
+    let mut bundle = BundleWriter::begin(output, run.path())?;
     bundle.encoder(&files, result.encoder.as_ref())?;
     bundle.rest(&result.heads, codebook, &decisions, &manifest)?;
     bundle.finish()?;
