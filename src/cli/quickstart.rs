@@ -114,6 +114,15 @@ pub fn run(args: &QuickstartArgs, global: &Global, sandbox: &Sandbox) -> Result<
 
     messages.note("2/4 train: one encoder, one head per tier");
     if study.bundle.exists() {
+        let found = Bundle::load(&study.bundle)?;
+        let asked = serde_json::to_value(&recipe).ok();
+        if asked.as_ref() != Some(&found.manifest().recipe)
+            || found.manifest().plan.seed != global.seed
+        {
+            return Err(Error::usage("the bundle here has another recipe or another seed")
+                .at(study.bundle.display().to_string())
+                .advise("choose another folder with -o, or --force to train anew"));
+        }
         messages.note("the bundle is there already");
     } else {
         let request = Request {

@@ -59,12 +59,18 @@ fn the_program_alone_runs_the_whole_study() {
     std::fs::remove_file(folder.path("study/coded.csv")).unwrap();
     assert_eq!(run(&folder, &quick).status.code(), Some(0));
     assert!(folder.read("study/coded.csv") == coded);
-    folder.file("study/notes.txt", "mine");
-    let again = [&quick[..], &["--force", "--threads", "1"]].concat();
-    assert_eq!(run(&folder, &again).status.code(), Some(0));
     assert!(bytes(&folder, "study/bundle") == before);
-    assert!(folder.read("study/coded.csv") == coded);
-    assert_eq!(folder.read("study/notes.txt"), "mine");
+
+    // Another recipe or seed is not passed off as this one, and what cannot work takes nothing.
+    std::fs::remove_file(folder.path("study/coded.csv")).unwrap();
+    for other in [&["--recipe", "full"][..], &["--recipe", "frozen", "--seed", "1"]] {
+        let output = run(&folder, &[&["quickstart", "-o", "study"], other].concat());
+        assert_eq!(output.status.code(), Some(2));
+        assert!(String::from_utf8_lossy(&output.stderr).contains("study/bundle"));
+    }
+    let output = run(&folder, &["quickstart", "--force", "--recipe", "quick"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(bytes(&folder, "study/bundle") == before);
 }
 
 #[test]
