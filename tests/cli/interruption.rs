@@ -5,7 +5,9 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::harness::{Folder, command};
-use crate::study::{SECRET, bytes, holds_no_text, rows, same, study, table, train, training};
+use crate::study::{
+    FROZEN, SECRET, bytes, holds_no_text, rows, same, study, table, train, training,
+};
 
 /// A checkpoint after each of 240 batches, no early end.
 const LONG: &str = "epochs = 40\npatience = 40\nbatch_rows = 4\nlearning_rate = 0.01\n\
@@ -142,6 +144,45 @@ fn what_changed_since_is_named_and_force_starts_over() {
     let ran = train(&folder, "bundle", &["--seed", "3", "--force"]);
     ran.exits(0).keeps_quiet_about("continuing");
     same(&folder, "fresh", "bundle");
+}
+
+/// Runs the study's training where no file may become longer than `limit` bytes, as on a disk
+/// that is nearly full; what it ended with and said.
+#[cfg(target_os = "linux")]
+fn cramped(folder: &Folder, output: &str, limit: u64) -> (Option<i32>, String) {
+    use std::os::unix::process::CommandExt;
+    let mut command = command(folder.root());
+    // SAFETY: between fork and exec only two system calls are made.
+    unsafe {
+        command.pre_exec(move || {
+            let size = libc::rlimit { rlim_cur: limit, rlim_max: limit };
+            libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
+            match libc::setrlimit(libc::RLIMIT_FSIZE, &raw const size) {
+                0 => Ok(()),
+                _ => Err(std::io::Error::last_os_error()),
+            }
+        });
+    }
+    let output = command.args(training(output)).output().expect("the program runs");
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_disk_without_room_loses_nothing() {
+    for recipe in [LONG, FROZEN] {
+        let folder = study(recipe);
+        train(&folder, "unbroken", &[]).exits(0);
+        let size = bytes(&folder, "unbroken")["model.safetensors"].len() as u64;
+        let (code, said) = cramped(&folder, "bundle", size - 1000);
+        assert_eq!(code, Some(5), "{said}");
+        assert!(said.contains("bundle.run") && said.contains("cannot write"), "{said}");
+        assert!(!folder.path("bundle").exists());
+        train(&folder, "bundle", &[]).exits(0);
+        same(&folder, "unbroken", "bundle");
+        let left = bytes(&folder, "bundle.run");
+        assert!(left.keys().eq(bytes(&folder, "unbroken.run").keys()), "{:?}", left.keys());
+    }
 }
 
 #[test]

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
+use serde_json::{Value, json};
 
-use crate::harness::Folder;
+use crate::harness::{Folder, command};
 use crate::study::{
     BUNDLE, FROZEN, FULL, HEADING, SECRET, base, bytes, differences, holds_no_text, json_lines,
     rows, same, study, table, tests, train, training,
@@ -16,8 +17,7 @@ fn a_full_training_writes_the_bundle_and_its_run() {
     let folder = study(FULL);
     train(&folder, "bundle", &[]).exits(0);
     assert_eq!(bytes(&folder, "bundle").into_keys().collect::<Vec<_>>(), BUNDLE);
-    let manifest: serde_json::Value =
-        serde_json::from_str(&folder.read("bundle/manifest.json")).unwrap();
+    let manifest: Value = serde_json::from_str(&folder.read("bundle/manifest.json")).unwrap();
     assert_eq!(manifest["train_rows"], 24);
     assert_eq!(manifest["validation_rows"], 9);
     assert_eq!(manifest["recipe"]["batch_rows"], 4);
@@ -43,7 +43,7 @@ fn a_full_training_writes_the_bundle_and_its_run() {
     assert!(epochs.iter().all(|line| line["eval_score"].is_number()));
     let resolved = folder.read("bundle.run/recipe.toml");
     assert!(resolved.contains("epochs = 4") && resolved.contains("layer_decay"), "{resolved}");
-    let run: serde_json::Value = serde_json::from_str(&folder.read("bundle.run/run.json")).unwrap();
+    let run: Value = serde_json::from_str(&folder.read("bundle.run/run.json")).unwrap();
     assert!(run["seconds"].is_number() && run["threads"].is_number() && run["sandbox"].is_string());
     let left = bytes(&folder, "bundle.run");
     assert!(!left.keys().any(|name| name.ends_with(".safetensors") || name.contains("partial")));
@@ -56,9 +56,18 @@ fn a_bundle_holds_nothing_of_where_and_when() {
     train(&folder, "first", &["--threads", "1"]).exits(0);
     train(&folder, "second", &["--threads", "2"]).exits(0);
     same(&folder, "first", "second");
-    // Elsewhere, and from a table in another format with other columns beside.
+    // Elsewhere, and from a table in another format with another column beside.
     let elsewhere = study(FULL);
-    train(&elsewhere, "bundle", &["--threads", "5"]).exits(0);
+    let object = |line: &str| {
+        let cell: Vec<&str> = line.split(',').collect();
+        let topics: Vec<&str> = cell[4].split('|').filter(|topic| !topic.is_empty()).collect();
+        json!({"platform": "forum", "split": cell[5], "id": cell[0], "text": cell[1],
+            "experience": cell[2], "attitude": cell[3],
+            "topics": if topics.is_empty() { json!(null) } else { json!(topics) }})
+    };
+    let lines: Vec<String> = table().lines().skip(1).map(|l| object(l).to_string()).collect();
+    elsewhere.file("coded.csv", lines.join("\n"));
+    train(&elsewhere, "bundle", &["--threads", "5", "--format", "jsonl"]).exits(0);
     let expected = bytes(&folder, "first");
     assert!(bytes(&elsewhere, "bundle") == expected);
     train(&folder, "seeded", &["--seed", "1"]).exits(0);
@@ -109,7 +118,7 @@ fn test_rows_are_left_alone() {
 fn validation_rows_come_from_the_column_a_file_or_a_tenth() {
     let folder = study(FROZEN);
     let validating = |name: &str| -> (u64, u64) {
-        let manifest: serde_json::Value =
+        let manifest: Value =
             serde_json::from_str(&folder.read(&format!("{name}/manifest.json"))).unwrap();
         let of = |field: &str| manifest[field].as_u64().unwrap();
         (of("train_rows"), of("validation_rows"))
@@ -222,6 +231,54 @@ fn an_output_that_cannot_be_written_is_named() {
     train(&folder, "occupied/bundle", &[]).exits(5).says(&["occupied"]);
     train(&folder, "/proc/nowhere/bundle", &[]).exits(5).says(&["/proc/nowhere"]);
     assert_eq!(folder.read("occupied"), "a file, not a folder");
+}
+
+#[test]
+fn a_bundle_that_was_taken_away_is_made_again() {
+    let folder = study(FULL);
+    train(&folder, "bundle", &[]).exits(0);
+    let before = bytes(&folder, "bundle");
+    std::fs::remove_dir_all(folder.path("bundle")).unwrap();
+    train(&folder, "bundle", &[]).exits(0);
+    assert!(bytes(&folder, "bundle") == before);
+}
+
+#[test]
+fn messages_come_as_the_user_wants_them() {
+    let folder = study(FROZEN);
+    let ran = train(&folder, "first", &["--log-format", "json"]);
+    ran.exits(0);
+    let levels: Vec<Value> =
+        ran.stderr.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert!(levels.iter().any(|line| line["level"] == "note"));
+    let ran = train(&folder, "first", &["--log-format", "json"]);
+    ran.exits(2);
+    let error: Value = serde_json::from_str(&ran.stderr).unwrap();
+    assert_eq!(error["level"], "error");
+    let ran = train(&folder, "second", &["-q"]);
+    ran.exits(0);
+    assert!(ran.stdout.is_empty());
+    assert!(ran.stderr.lines().all(|line| line.starts_with("warning")), "{}", ran.stderr);
+}
+
+#[test]
+fn an_encoder_is_found_in_the_local_cache() {
+    let folder = study(FROZEN);
+    train(&folder, "first", &[]).exits(0);
+    let hub = "cache/hub/models--some-lab--tiny";
+    folder.file(&format!("{hub}/refs/main"), "abc123");
+    base(&folder, &format!("{hub}/snapshots/abc123"));
+    let mut arguments = training("second");
+    arguments[5] = "some-lab/tiny";
+    let mut command = command(folder.root());
+    let output = command.args(&arguments).env("HF_HOME", folder.path("cache")).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        bytes(&folder, "first")["heads.safetensors"]
+            == bytes(&folder, "second")["heads.safetensors"]
+    );
+    let manifest: Value = serde_json::from_str(&folder.read("second/manifest.json")).unwrap();
+    assert_eq!(manifest["base"], "some-lab/tiny");
 }
 
 #[test]
