@@ -9,8 +9,10 @@
 //! rescaled to sum to one) and the best scored (for the answers) are kept.
 //!
 //! The answers maximise the expected number of rightly decided tiers among all that the
-//! codebook permits, "not asked" being an answer (the Bayes decision under Hamming loss over
-//! tiers; Dembczyński et al., Machine Learning 88, 2012).
+//! codebook permits (the Bayes decision under Hamming loss over tiers; Dembczyński et al.,
+//! Machine Learning 88, 2012). "Not asked" is an answer too; it counts as much as the tier's
+//! surest answer would if it were asked. Counted in full, it would close gates merely because
+//! what lies below them is hard, and rare branches of a codebook would never be reached.
 
 mod plan;
 mod validity;
@@ -205,7 +207,7 @@ impl Joint {
                 };
                 let m = &marginals[t];
                 let Some(permitted) = tier.permitted(&met) else {
-                    push(met, None, 1.0 - m.asked);
+                    push(met, None, (1.0 - m.asked) * m.sureness(tier.kind));
                     continue;
                 };
                 match tier.kind {
@@ -275,6 +277,22 @@ impl Joint {
 }
 
 impl Marginals {
+    /// How probably the surest answer to the tier is right if the tier is asked; for a multi
+    /// tier the mean over its labels.
+    fn sureness(&self, kind: TierKind) -> f64 {
+        if self.asked <= 0.0 || self.labels.is_empty() {
+            return 1.0;
+        }
+        let sure = match kind {
+            TierKind::Single => self.labels.iter().copied().fold(0.0, f64::max),
+            TierKind::Multi => {
+                let each = self.labels.iter().map(|p| p.max(self.asked - p));
+                each.sum::<f64>() / self.labels.len() as f64
+            }
+        };
+        (sure / self.asked).min(1.0)
+    }
+
     /// The expected share of permitted labels whose presence or absence `set` states rightly.
     fn expected_share(&self, set: &LabelSet, permitted: &[bool]) -> f64 {
         let (mut sum, mut n) = (0.0, 0.0);

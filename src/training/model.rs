@@ -69,7 +69,7 @@ impl TrainingModel {
     ) -> Result<Self> {
         let words = parameters.get(WORD_EMBEDDINGS)?;
         let index = Tensor::from_slice(&vocabulary, vocabulary.len(), &Device::Cpu)?;
-        let mut optimiser = AdamW::default();
+        let mut optimiser = AdamW::new(recipe.averaging);
         let mut tracked = BTreeMap::new();
         let mut fixed = BTreeMap::new();
         for spec in config.tensors() {
@@ -82,7 +82,7 @@ impl TrainingModel {
                 tracked.insert(spec.name.clone(), var.as_tensor().clone());
                 let pace = layer_factor(spec.depth, config.layers(), recipe.layer_decay);
                 let decays = spec.depth > 0 && spec.shape.len() > 1;
-                optimiser.add(spec.name, var, pace, decays);
+                optimiser.add(spec.name, var, pace, decays)?;
             } else {
                 tracked.insert(spec.name.clone(), tensor.clone());
                 fixed.insert(spec.name, tensor);
@@ -93,7 +93,7 @@ impl TrainingModel {
         for (name, tensor) in head_parameters(codebook, heads, config.hidden_size())? {
             let var = Var::from_tensor(&tensor)?;
             head_tensors.insert(name.clone(), var.as_tensor().clone());
-            optimiser.add(format!("{HEAD}{name}"), var, head_pace, tensor.rank() > 1);
+            optimiser.add(format!("{HEAD}{name}"), var, head_pace, tensor.rank() > 1)?;
         }
         let detached = |tensors: &BTreeMap<String, Tensor>| {
             Parameters::new(tensors.iter().map(|(n, t)| (n.clone(), t.detach())).collect())

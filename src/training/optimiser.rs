@@ -1,4 +1,5 @@
-//! AdamW with decoupled weight decay (Loshchilov and Hutter 2019) and clipping by global norm.
+//! AdamW with decoupled weight decay (Loshchilov and Hutter 2019), clipping by global norm, and
+//! a running average of the weights (Polyak and Juditsky 1992, exponential form).
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -6,6 +7,7 @@ use std::sync::Mutex;
 use candle_core::{CpuStorage, InplaceOp1, Layout, Tensor, Var, bail};
 use rayon::prelude::*;
 
+use crate::encoder::ops::tensor_values;
 use crate::error::{Error, Result};
 
 const BETA1: f32 = 0.9;
@@ -23,6 +25,7 @@ pub struct Trainable {
     pub decays: bool,
     first: Vec<f32>,
     second: Vec<f32>,
+    average: Vec<f32>,
 }
 
 /// The optimiser's state over all trainable tensors, in alphabetical order.
@@ -30,6 +33,7 @@ pub struct Trainable {
 pub struct AdamW {
     tensors: BTreeMap<String, Trainable>,
     steps: u64,
+    averaging: f64,
 }
 
 /// What an update saw.
@@ -40,11 +44,48 @@ pub struct Update {
 }
 
 impl AdamW {
+    /// An optimiser without tensors; `averaging` is how much of the average each update keeps,
+    /// 0 for no average.
+    pub fn new(averaging: f64) -> Self {
+        Self { averaging, ..Self::default() }
+    }
+
     /// Adds a trainable tensor with moments of zero.
-    pub fn add(&mut self, name: String, var: Var, pace: f64, decays: bool) {
+    ///
+    /// # Errors
+    /// If its values cannot be read.
+    pub fn add(&mut self, name: String, var: Var, pace: f64, decays: bool) -> Result<()> {
         let n = var.elem_count();
-        let trainable = Trainable { var, pace, decays, first: vec![0.0; n], second: vec![0.0; n] };
-        self.tensors.insert(name, trainable);
+        let average =
+            if self.averaging > 0.0 { var.flatten_all()?.to_vec1::<f32>()? } else { Vec::new() };
+        let (first, second) = (vec![0.0; n], vec![0.0; n]);
+        self.tensors.insert(name, Trainable { var, pace, decays, first, second, average });
+        Ok(())
+    }
+
+    /// How much of the average this update keeps: little in the beginning, so that the start
+    /// does not linger.
+    fn kept(&self) -> f64 {
+        let steps = self.steps as f64;
+        self.averaging.min((1.0 + steps) / (10.0 + steps))
+    }
+
+    /// The averaged weights by name; the weights themselves without averaging.
+    ///
+    /// # Errors
+    /// If a tensor cannot be made.
+    pub fn averages(&self) -> Result<BTreeMap<String, Tensor>> {
+        self.tensors
+            .iter()
+            .map(|(name, t)| {
+                let tensor = if t.average.is_empty() {
+                    t.var.as_tensor().copy()?
+                } else {
+                    Tensor::from_slice(&t.average, t.var.shape(), t.var.device())?
+                };
+                Ok((name.clone(), tensor))
+            })
+            .collect()
     }
 
     /// The trainable tensors by name.
@@ -99,6 +140,7 @@ impl AdamW {
             1.0 - f64::from(BETA1).powi(self.steps as i32),
             1.0 - f64::from(BETA2).powi(self.steps as i32),
         );
+        let kept = self.kept() as f32;
         let tensors: Vec<&mut Trainable> = self.tensors.values_mut().collect();
         tensors.into_par_iter().zip(&sums).try_for_each(|(t, (sum, _))| {
             let rate = rate * t.pace;
@@ -110,19 +152,30 @@ impl AdamW {
                 second: (1.0 / second.sqrt()) as f32,
                 shrink: if t.decays { (1.0 - rate * decay) as f32 } else { 1.0 },
             };
-            t.var.inplace_op1(&update)
+            t.var.inplace_op1(&update)?;
+            if t.average.is_empty() {
+                return Ok(());
+            }
+            let (storage, layout) = t.var.storage_and_layout();
+            let weights = tensor_values(&storage, layout)?;
+            for (a, w) in t.average.iter_mut().zip(weights) {
+                *a = kept * *a + (1.0 - kept) * w;
+            }
+            Ok::<(), candle_core::Error>(())
         })?;
         Ok(Update { norm })
     }
 
-    /// The moments of every tensor, as `first.NAME` and `second.NAME`.
+    /// The moments of every tensor, as `first.NAME` and `second.NAME`, and its average, if there
+    /// is one, as `average.NAME`.
     ///
     /// # Errors
     /// If a tensor cannot be made.
     pub fn moments(&self) -> Result<BTreeMap<String, Tensor>> {
         let mut out = BTreeMap::new();
         for (name, t) in &self.tensors {
-            for (which, values) in [("first", &t.first), ("second", &t.second)] {
+            let parts = [("first", &t.first), ("second", &t.second), ("average", &t.average)];
+            for (which, values) in parts.into_iter().filter(|(_, values)| !values.is_empty()) {
                 let tensor = Tensor::from_slice(values, t.var.shape(), t.var.device())?;
                 out.insert(format!("{which}.{name}"), tensor);
             }
@@ -137,7 +190,9 @@ impl AdamW {
     pub fn restore(&mut self, steps: u64, saved: impl Fn(&str) -> Result<Tensor>) -> Result<()> {
         for (name, t) in &mut self.tensors {
             t.var.set(&saved(&format!("weight.{name}"))?)?;
-            for (which, values) in [("first", &mut t.first), ("second", &mut t.second)] {
+            let parts =
+                [("first", &mut t.first), ("second", &mut t.second), ("average", &mut t.average)];
+            for (which, values) in parts.into_iter().filter(|(_, values)| !values.is_empty()) {
                 let tensor = saved(&format!("{which}.{name}"))?.flatten_all()?.to_vec1::<f32>()?;
                 if tensor.len() != values.len() {
                     return Err(Error::model(format!(
@@ -205,8 +260,8 @@ mod tests {
 
     fn optimiser(values: &[f32], decays: bool) -> (AdamW, Var) {
         let var = Var::new(values, &Device::Cpu).unwrap();
-        let mut adam = AdamW::default();
-        adam.add("w".into(), var.clone(), 1.0, decays);
+        let mut adam = AdamW::new(0.5);
+        adam.add("w".into(), var.clone(), 1.0, decays).unwrap();
         (adam, var)
     }
 
@@ -238,6 +293,16 @@ mod tests {
         assert!((update.norm - 5.0).abs() < 1e-9);
         let first = adam.moments().unwrap()["first.w"].to_vec1::<f32>().unwrap();
         assert!((first[0] - 0.06).abs() < 1e-6 && (first[1] - 0.08).abs() < 1e-6);
+    }
+
+    #[test]
+    fn the_average_follows_the_weights() {
+        let (mut adam, var) = optimiser(&[1.0], false);
+        adam.step(&gradient(&[1.0]), |g, _| Some(g.clone()), 0.11, 0.0, 0.0).unwrap();
+        let weight = var.to_vec1::<f32>().unwrap()[0];
+        let average = adam.averages().unwrap()["w"].to_vec1::<f32>().unwrap()[0];
+        let kept = 2.0 / 11.0;
+        assert!((average - (kept * 1.0 + (1.0 - kept) * weight)).abs() < 1e-6);
     }
 
     #[test]

@@ -49,6 +49,9 @@ pub struct Recipe {
     pub warmup: f64,
     /// The largest norm of a gradient; 0 leaves gradients as they are.
     pub clip_norm: f64,
+    /// How much of the running average of the weights each update keeps; the average is what is
+    /// validated and kept. 0: the weights themselves.
+    pub averaging: f64,
     /// Dropout of hidden states and of the pooled vector.
     pub dropout: f64,
     /// Dropout of attention probabilities.
@@ -88,6 +91,7 @@ impl Default for Recipe {
             weight_decay: 0.01,
             warmup: 0.1,
             clip_norm: 1.0,
+            averaging: 0.98,
             dropout: 0.1,
             attention_dropout: 0.1,
             label_smoothing: 0.0,
@@ -175,6 +179,7 @@ impl Recipe {
             ("weight_decay", self.weight_decay, 0.0, 1.0),
             ("warmup", self.warmup, 0.0, 0.99),
             ("clip_norm", self.clip_norm, 0.0, 1e6),
+            ("averaging", self.averaging, 0.0, 0.9999),
             ("dropout", self.dropout, 0.0, 0.9),
             ("attention_dropout", self.attention_dropout, 0.0, 0.9),
             ("label_smoothing", self.label_smoothing, 0.0, 0.9),

@@ -252,9 +252,13 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Scores the present state on the validation rows, and keeps it if it is the best.
+    /// Scores the present state (the averaged weights, where they are averaged) on the
+    /// validation rows, and keeps it if it is the best.
     fn assess(&mut self, train_loss: Option<f64>, log: &mut Log) -> Result<()> {
+        let (weights, averages) = (self.model.weights()?, self.model.optimiser.averages()?);
+        self.model.set_weights(&averages)?;
         let logits = self.model.logits(&self.examples.validation)?;
+        self.model.set_weights(&weights)?;
         let record = EpochRecord {
             epoch: self.state.epoch,
             step: self.model.optimiser.steps(),
@@ -275,7 +279,7 @@ impl Session<'_> {
         self.state.history.push(record);
         if is_best {
             let before = self.state.best.replace(self.state.epoch);
-            self.run.save_best(self.state.epoch, &self.model.weights()?)?;
+            self.run.save_best(self.state.epoch, &averages)?;
             if let Some(before) = before {
                 self.run.remove_best(before);
             }

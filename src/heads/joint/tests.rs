@@ -77,13 +77,29 @@ fn probabilities_follow_the_path() {
 }
 
 #[test]
-fn a_likely_closed_gate_below_changes_the_answer_above() {
-    // off_topic is right about three tiers at once (0.4 + 0.4 + 0.4 and more), while
-    // personal_use (0.41) gains less below: 0.6 · 0.25 for its attitude.
-    let p = [vec![0.41, 0.19, 0.4], vec![0.25; 4], vec![0.5, 0.5]];
+fn answers_that_share_a_gate_support_each_other() {
+    // off_topic (0.42) is the likeliest answer above, but the gate is open with 0.58. For
+    // off_topic speaks 0.42 + 0.42 · 0.7 + (1 - 0.58 · 0.8) · 0.5, for no_personal_use (0.38)
+    // 0.38 + 0.58 · 0.7 + 0.58 · 0.8 · 0.5.
+    let p = [vec![0.2, 0.38, 0.42], vec![0.7, 0.1, 0.0, 0.2], vec![0.5, 0.5]];
+    let d = decide(&study(), &p, &[]);
+    assert_eq!(d.codes[0], one(1));
+    let p = [vec![0.1, 0.38, 0.52], vec![0.7, 0.1, 0.0, 0.2], vec![0.5, 0.5]];
     let d = decide(&study(), &p, &[]);
     assert_eq!(d.codes, [one(2), Code::NotAsked, Code::NotAsked]);
     assert!(d.path[1].is_empty() && d.conditional[2].is_empty());
+}
+
+#[test]
+fn a_gate_is_not_closed_because_what_lies_below_is_hard() {
+    let book = codebook(vec![
+        tier("a", TierKind::Single, Gate::default(), open(2)),
+        tier("b", TierKind::Single, gate(&[(0, &[0])]), open(4)),
+        tier("c", TierKind::Single, gate(&[(0, &[0])]), open(4)),
+    ]);
+    let hard = vec![0.28, 0.24, 0.24, 0.24];
+    let d = decide(&book, &[vec![0.51, 0.49], hard.clone(), hard], &[]);
+    assert_eq!(d.codes, [one(0), one(0), one(0)]);
 }
 
 #[test]

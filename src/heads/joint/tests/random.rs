@@ -132,7 +132,8 @@ fn exhaustive(book: &Codebook, p: &[Vec<f64>]) -> Vec<(Vec<Code>, f64)> {
     all
 }
 
-/// The expected number of rightly decided tiers, from the exhaustive distribution.
+/// The expected number of rightly decided tiers, from the exhaustive distribution; "not asked"
+/// counts as much as the surest answer if asked.
 fn worth(book: &Codebook, all: &[(Vec<Code>, f64)], codes: &[Code]) -> f64 {
     let p = |t: usize, test: &dyn Fn(&Code) -> bool| -> f64 {
         all.iter().filter(|(c, _)| test(&c[t])).map(|(_, m)| m).sum()
@@ -148,6 +149,20 @@ fn worth(book: &Codebook, all: &[(Vec<Code>, f64)], codes: &[Code]) -> f64 {
             }
             let right = |l: usize| p(t, &|c| c.is_coded() && has(c, l) == set.contains(l));
             permitted.iter().map(|l| right(*l)).sum::<f64>() / permitted.len() as f64
+        }
+        Code::NotAsked => {
+            let asked = p(t, &|c| c.is_coded());
+            let with = |l: usize| p(t, &|c| has(c, l));
+            let labels = 0..tier.labels.len();
+            let sure = match tier.kind {
+                _ if asked <= 0.0 => 1.0,
+                TierKind::Single => labels.map(with).fold(0.0, f64::max) / asked,
+                TierKind::Multi => {
+                    let n = labels.len() as f64;
+                    labels.map(|l| with(l).max(asked - with(l))).sum::<f64>() / n / asked
+                }
+            };
+            p(t, &|c| *c == Code::NotAsked) * sure
         }
         code => p(t, &|c| c == code),
     };
