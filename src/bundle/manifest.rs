@@ -1,7 +1,10 @@
 //! `manifest.json`: what a bundle follows from, and how good it was on validation.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
+use crate::codebook::hex_sha256;
 use crate::error::{Error, Result};
 use crate::training::{EpochRecord, Plan};
 
@@ -49,16 +52,58 @@ pub struct TierFigures {
     pub pipeline_macro_f1: Option<f64>,
 }
 
+/// The SHA-256 of each file that decides the codes, by its name: what the manifest holds so
+/// that a damaged file, or one of another bundle, is never trusted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct FileDigests(BTreeMap<String, String>);
+
+impl FileDigests {
+    /// Notes a file.
+    pub fn add(&mut self, name: &str, bytes: &[u8]) {
+        self.0.insert(name.to_owned(), hex_sha256(bytes));
+    }
+
+    /// Refuses bytes that are not those of the file; `place` names it.
+    pub fn check(&self, name: &str, bytes: &[u8], place: &str) -> Result<()> {
+        if self.0.get(name).is_some_and(|noted| *noted == hex_sha256(bytes)) {
+            return Ok(());
+        }
+        Err(Error::model("the file is damaged, or belongs to another bundle")
+            .at(place)
+            .advise("copy the whole bundle again, or train it anew"))
+    }
+}
+
+/// `manifest.json` as it stands in the file.
+#[derive(Serialize, Deserialize)]
+struct Stored<M> {
+    #[serde(flatten)]
+    manifest: M,
+    files: FileDigests,
+}
+
 impl Manifest {
-    /// Reads a manifest; `place` names it.
+    /// The file's content.
+    ///
+    /// # Errors
+    /// If it cannot be written as JSON.
+    pub(super) fn to_json(&self, files: &FileDigests) -> Result<String> {
+        let stored = Stored { manifest: self, files: files.clone() };
+        let json = serde_json::to_string_pretty(&stored)
+            .map_err(|e| Error::resource(format!("the manifest cannot be written: {e}")))?;
+        Ok(json + "\n")
+    }
+
+    /// Reads a manifest and the digests of the bundle's files; `place` names it.
     ///
     /// # Errors
     /// If it is damaged or of another layout.
-    pub fn parse(bytes: &[u8], place: &str) -> Result<Self> {
+    pub(super) fn parse(bytes: &[u8], place: &str) -> Result<(Self, FileDigests)> {
         let bad = |what: String| {
             Error::model(what).at(place).advise("copy the whole bundle again, or train it anew")
         };
-        let manifest: Self =
+        let Stored { manifest, files }: Stored<Self> =
             serde_json::from_slice(bytes).map_err(|e| bad(format!("not a manifest: {e}")))?;
         if manifest.format != 1 {
             return Err(bad(format!(
@@ -69,6 +114,6 @@ impl Manifest {
         if manifest.pooling != "mean" {
             return Err(bad("the manifest names a pooling that is not known; known: mean".into()));
         }
-        Ok(manifest)
+        Ok((manifest, files))
     }
 }

@@ -4,15 +4,15 @@ mod card;
 mod manifest;
 mod write;
 
+use manifest::FileDigests;
 pub use manifest::{Manifest, TierFigures};
 pub use write::BundleWriter;
 
 use std::path::{Path, PathBuf};
 
 use candle_core::Tensor;
-use sha2::{Digest, Sha256};
 
-use crate::codebook::Codebook;
+use crate::codebook::{Codebook, hex_sha256};
 use crate::decision::Decisions;
 use crate::encoder::{
     Encoder, EncoderConfig, ModelFiles, PackedBatch, Quiet, Tokens, load_weights,
@@ -52,8 +52,10 @@ impl Bundle {
                 .advise("name the folder that 'confide train -o' wrote"));
         }
         let manifest_bytes = read(folder, MANIFEST)?;
-        let manifest = Manifest::parse(&manifest_bytes, &place(folder, MANIFEST))?;
+        let (manifest, digests) = Manifest::parse(&manifest_bytes, &place(folder, MANIFEST))?;
+        let whole = |name: &str, bytes: &[u8]| digests.check(name, bytes, &place(folder, name));
         let codebook_text = read(folder, CODEBOOK)?;
+        whole(CODEBOOK, &codebook_text)?;
         let codebook = String::from_utf8(codebook_text.clone())
             .map_err(|_| Error::model("not a codebook").at(place(folder, CODEBOOK)))
             .and_then(|text| {
@@ -66,29 +68,20 @@ impl Bundle {
                 .advise("copy the whole bundle again, or train it anew"));
         }
         let files = ModelFiles::read(folder, &folder.display().to_string())?;
+        whole("config.json", &files.config)?;
+        whole("tokenizer.json", &files.tokenizer)?;
+        whole("model.safetensors", &files.weights)?;
         let config = files.config()?;
         let tokens = files.tokens(&config, manifest.max_tokens)?;
         let encoder = Encoder::new(&config, &files.parameters(&config)?)?;
         let head_bytes = read(folder, HEADS)?;
+        whole(HEADS, &head_bytes)?;
         let specs = Heads::tensors(&codebook, config.hidden_size());
         let heads =
             Heads::new(&codebook, &load_weights(&head_bytes, &specs, &place(folder, HEADS))?)?;
         let decision_bytes = read(folder, DECISION)?;
+        whole(DECISION, &decision_bytes)?;
         let decisions = Decisions::from_json(&decision_bytes, &place(folder, DECISION), &codebook)?;
-        let mut hash = Sha256::new();
-        let parts: [&[u8]; 7] = [
-            &files.config,
-            &files.tokenizer,
-            &files.weights,
-            &head_bytes,
-            &codebook_text,
-            &decision_bytes,
-            &manifest_bytes,
-        ];
-        for part in parts {
-            hash.update((part.len() as u64).to_le_bytes());
-            hash.update(part);
-        }
         Ok(Self {
             path: folder.to_path_buf(),
             codebook,
@@ -98,7 +91,7 @@ impl Bundle {
             tokens,
             decisions,
             manifest,
-            digest: hex(&hash.finalize()),
+            digest: hex_sha256(&manifest_bytes),
         })
     }
 
@@ -132,7 +125,7 @@ impl Bundle {
         &self.config
     }
 
-    /// SHA-256 over all files that decide the codes, in hexadecimal.
+    /// SHA-256 of the manifest, and so of all files that decide the codes, in hexadecimal.
     pub fn digest(&self) -> &str {
         &self.digest
     }

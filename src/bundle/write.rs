@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{CARD, CODEBOOK, DECISION, HEADS, MANIFEST, Manifest, card};
+use super::{CARD, CODEBOOK, DECISION, FileDigests, HEADS, MANIFEST, Manifest, card};
 use crate::codebook::Codebook;
 use crate::corpus::WholeFile;
 use crate::decision::Decisions;
@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 pub struct BundleWriter {
     folder: PathBuf,
     target: PathBuf,
+    digests: FileDigests,
 }
 
 impl BundleWriter {
@@ -27,10 +28,11 @@ impl BundleWriter {
             std::fs::remove_dir_all(&folder).map_err(|e| Error::writing(&folder, &e))?;
         }
         std::fs::create_dir_all(&folder).map_err(|e| Error::writing(&folder, &e))?;
-        Ok(Self { folder, target: target.to_path_buf() })
+        Ok(Self { folder, target: target.to_path_buf(), digests: FileDigests::default() })
     }
 
-    fn put(&self, name: &str, bytes: &[u8]) -> Result<()> {
+    fn put(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
+        self.digests.add(name, bytes);
         WholeFile::write_all_to(&self.folder.join(name), bytes)
     }
 
@@ -39,7 +41,7 @@ impl BundleWriter {
     ///
     /// # Errors
     /// If a file cannot be written.
-    pub fn encoder(&self, base: &ModelFiles, trained: Option<&Parameters>) -> Result<()> {
+    pub fn encoder(&mut self, base: &ModelFiles, trained: Option<&Parameters>) -> Result<()> {
         self.put("config.json", &base.config)?;
         self.put("tokenizer.json", &base.tokenizer)?;
         match trained {
@@ -55,7 +57,7 @@ impl BundleWriter {
     /// # Errors
     /// If a file cannot be written.
     pub fn rest(
-        &self,
+        &mut self,
         heads: &Parameters,
         codebook: &Codebook,
         decisions: &Decisions,
@@ -64,9 +66,8 @@ impl BundleWriter {
         self.put(HEADS, &save_weights(heads.iter(), None)?)?;
         self.put(CODEBOOK, codebook.to_toml().as_bytes())?;
         self.put(DECISION, decisions.to_json()?.as_bytes())?;
-        let json = serde_json::to_string_pretty(manifest)
-            .map_err(|e| Error::resource(format!("the manifest cannot be written: {e}")))?;
-        self.put(MANIFEST, format!("{json}\n").as_bytes())?;
+        let json = manifest.to_json(&self.digests)?;
+        self.put(MANIFEST, json.as_bytes())?;
         self.put(CARD, card::card(codebook, manifest).as_bytes())
     }
 

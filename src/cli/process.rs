@@ -154,3 +154,62 @@ pub fn peak_memory() -> Option<u64> {
     let kilobytes: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
     Some(kilobytes * 1024)
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    const ROLE: &str = "CONFIDE_TEST_ROLE";
+
+    /// Whether this process is refused every kind of socket.
+    fn refused() -> bool {
+        use std::io::ErrorKind::PermissionDenied;
+        use std::net::{TcpListener, TcpStream, UdpSocket};
+        use std::os::unix::net::UnixDatagram;
+        let kinds = [
+            TcpStream::connect("127.0.0.1:9").err(),
+            TcpStream::connect("[::1]:9").err(),
+            TcpListener::bind("127.0.0.1:0").err(),
+            UdpSocket::bind("127.0.0.1:0").err(),
+            UnixDatagram::unbound().err(),
+        ];
+        kinds.iter().all(|error| error.as_ref().is_some_and(|e| e.kind() == PermissionDenied))
+    }
+
+    /// Runs this test again in a process of its own with a part to play.
+    fn play(role: &str) -> bool {
+        std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "cli::process::tests::sockets_are_refused_to_threads_and_children"])
+            .env(ROLE, role)
+            .output()
+            .unwrap()
+            .status
+            .success()
+    }
+
+    #[test]
+    fn sockets_are_refused_to_threads_and_children() {
+        match std::env::var(ROLE).as_deref() {
+            Ok("denied") => {
+                let early = std::sync::Arc::new(std::sync::Barrier::new(2));
+                let wait = early.clone();
+                let thread = std::thread::spawn(move || {
+                    wait.wait();
+                    refused()
+                });
+                assert!(!refused(), "sockets work before");
+                assert_eq!(deny_network(), Sandbox::NoSockets);
+                early.wait();
+                assert!(refused());
+                assert!(thread.join().unwrap(), "a thread that was there before");
+                assert!(std::thread::spawn(refused).join().unwrap(), "a new thread");
+                assert!(play("child"), "a child");
+            }
+            Ok(_) => assert!(refused()),
+            Err(_) => {
+                assert!(play("denied"));
+                assert!(!play("child"), "the test must be able to fail");
+            }
+        }
+    }
+}

@@ -35,6 +35,9 @@ pub struct QuickstartArgs {
     /// The folder of the study
     #[arg(short, long, value_name = "DIR", env = "CONFIDE_OUTPUT", default_value = "study")]
     output: PathBuf,
+    /// How to train: full, frozen (in seconds), or a recipe file
+    #[arg(long, value_name = "FILE", env = "CONFIDE_RECIPE", default_value = "full")]
+    recipe: String,
     /// Discard a study that is there
     #[arg(long, env = "CONFIDE_FORCE", value_parser = FalseyValueParser::new())]
     force: bool,
@@ -87,6 +90,7 @@ pub fn run(args: &QuickstartArgs, global: &Global, sandbox: &Sandbox) -> Result<
     let started = Instant::now();
     let messages = Messages::new(global);
     let study = Study::at(&args.output);
+    let recipe = Recipe::find(&args.recipe)?;
     if args.force {
         study.discard()?;
     } else if study.coded.exists() && study.metrics.exists() && study.bundle.exists() {
@@ -110,9 +114,17 @@ pub fn run(args: &QuickstartArgs, global: &Global, sandbox: &Sandbox) -> Result<
 
     messages.note("2/4 train: one encoder, one head per tier");
     if study.bundle.exists() {
+        let found = Bundle::load(&study.bundle)?;
+        let asked = serde_json::to_value(&recipe).ok();
+        if asked.as_ref() != Some(&found.manifest().recipe)
+            || found.manifest().plan.seed != global.seed
+        {
+            return Err(Error::usage("the bundle here has another recipe or another seed")
+                .at(study.bundle.display().to_string())
+                .advise("choose another folder with -o, or --force to train anew"));
+        }
         messages.note("the bundle is there already");
     } else {
-        let recipe = Recipe::find("full")?;
         let request = Request {
             codebook: &codebook,
             rows: divide(table, &codebook, global.seed, &messages)?,

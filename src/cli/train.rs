@@ -202,6 +202,22 @@ pub(super) fn train_bundle(
     let started = Instant::now();
     let Request { codebook, rows, base, recipe, output, force, seed } = request;
     let run = RunFolder::of(output);
+    let files = ModelFiles::find(base)?;
+    let config = files.config()?;
+    let parameters = files.parameters(&config)?;
+    let tokens = files.tokens(&config, recipe.max_tokens)?;
+    let examples = examples(&rows, &tokens, &messages)?;
+    coded_everywhere(codebook, &examples)?;
+    let plan = Plan {
+        version: env!("CARGO_PKG_VERSION").into(),
+        seed,
+        recipe: sha256(recipe.resolved()?.as_bytes()),
+        data: data_digest(&rows),
+        codebook: codebook.digest(),
+        base: files.digest(),
+        kernel: kernel_level(),
+    };
+    // Only now, when it is known that the training can begin.
     if force {
         for folder in [output, run.path()] {
             if folder.symlink_metadata().is_ok() {
@@ -214,23 +230,9 @@ pub(super) fn train_bundle(
             }
         }
     }
-    let files = ModelFiles::find(base)?;
-    let config = files.config()?;
-    let plan = Plan {
-        version: env!("CARGO_PKG_VERSION").into(),
-        seed,
-        recipe: sha256(recipe.resolved()?.as_bytes()),
-        data: data_digest(&rows),
-        codebook: codebook.digest(),
-        base: files.digest(),
-        kernel: kernel_level(),
-    };
     run.open(&plan)?;
     run.write("recipe.toml", recipe.resolved()?.as_bytes())?;
     run.write("rows.json", &row_digests(&plan, &rows)?)?;
-    let parameters = files.parameters(&config)?;
-    let tokens = files.tokens(&config, recipe.max_tokens)?;
-    let examples = examples(&rows, &tokens, &messages)?;
     messages.note(&format!(
         "training on {} rows, validating on {}, encoder {base}, {} threads",
         examples.train.len(),
@@ -296,7 +298,7 @@ pub(super) fn train_bundle(
         "host": sysinfo::System::host_name().ok(),
     });
     run.write("run.json", format!("{record:#}\n").as_bytes())?;
-    let bundle = BundleWriter::begin(output, run.path())?;
+    let mut bundle = BundleWriter::begin(output, run.path())?;
     bundle.encoder(&files, result.encoder.as_ref())?;
     bundle.rest(&result.heads, codebook, &decisions, &manifest)?;
     bundle.finish()?;
@@ -365,6 +367,23 @@ fn examples(rows: &Rows, tokens: &crate::encoder::Tokens, messages: &Messages) -
         train: make("train", &rows.train)?,
         validation: make("validation", &rows.validation)?,
     })
+}
+
+/// Refuses rows from which nothing could be learnt or chosen.
+fn coded_everywhere(codebook: &Codebook, examples: &Examples) -> Result<()> {
+    for (set, rows) in [("train", &examples.train), ("validation", &examples.validation)] {
+        if rows.is_empty() {
+            return Err(Error::data(format!("no {set} row has both a text and a code")));
+        }
+    }
+    for (at, tier) in codebook.tiers.iter().enumerate() {
+        if !examples.train.iter().any(|example| example.codes[at].is_coded()) {
+            return Err(Error::data("no training row is coded in this tier")
+                .at(format!("tier {}", tier.name))
+                .advise("code some rows in it, or take the tier out of the codebook"));
+        }
+    }
+    Ok(())
 }
 
 /// The mean over tiers of pipeline macro-F1 (single) and micro-averaged average precision

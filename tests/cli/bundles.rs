@@ -10,7 +10,9 @@ use confide::codebook::Codebook;
 use confide::decision::{Decisions, ReviewRule};
 use confide::encoder::{Encoder, EncoderConfig, ModelFiles, PackedBatch, Parameters, Quiet};
 use confide::training::Plan;
-use serde_json::{Value, json};
+use serde_json::json;
+
+use crate::study::tokenizer;
 
 /// The files that a bundle cannot do without.
 pub const FILES: [&str; 7] = [
@@ -22,36 +24,6 @@ pub const FILES: [&str; 7] = [
     "codebook.toml",
     "decision.json",
 ];
-
-/// Words of single characters: 26 letters, ten digits, some signs, and the five special ones.
-fn tokenizer() -> String {
-    let mut vocab = serde_json::Map::new();
-    let signs = "abcdefghijklmnopqrstuvwxyz0123456789.,!?'-";
-    let special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"].map(String::from);
-    let whole = signs.chars().map(String::from);
-    let inner = signs.chars().filter(char::is_ascii_alphanumeric).map(|c| format!("##{c}"));
-    for word in special.into_iter().chain(whole).chain(inner) {
-        vocab.insert(word, Value::from(vocab.len()));
-    }
-    assert!(vocab.len() <= 101);
-    let added = |id: u32, content: &str| {
-        json!({"id": id, "content": content, "single_word": false, "lstrip": false,
-            "rstrip": false, "normalized": false, "special": true})
-    };
-    json!({
-        "version": "1.0", "truncation": null, "padding": null,
-        "added_tokens": [added(0, "[PAD]"), added(1, "[UNK]"), added(2, "[CLS]"),
-            added(3, "[SEP]"), added(4, "[MASK]")],
-        "normalizer": {"type": "BertNormalizer", "clean_text": true,
-            "handle_chinese_chars": true, "strip_accents": null, "lowercase": true},
-        "pre_tokenizer": {"type": "BertPreTokenizer"},
-        "post_processor": {"type": "BertProcessing", "sep": ["[SEP]", 3], "cls": ["[CLS]", 2]},
-        "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": true},
-        "model": {"type": "WordPiece", "unk_token": "[UNK]",
-            "continuing_subword_prefix": "##", "max_input_chars_per_word": 100, "vocab": vocab}
-    })
-    .to_string()
-}
 
 /// The mean vector of a few texts.
 fn middle(files: &ModelFiles, config: &EncoderConfig) -> Vec<f32> {
@@ -119,7 +91,7 @@ pub fn tiny_bundle(folder: &Path, name: &str, codebook: &str, review: Option<f64
         validation: vec![],
     };
     let target = folder.join(name);
-    let writer = BundleWriter::begin(&target, scratch.path()).expect("a bundle begins");
+    let mut writer = BundleWriter::begin(&target, scratch.path()).expect("a bundle begins");
     writer.encoder(&files, None).expect("an encoder");
     writer.rest(&Parameters::new(heads), &codebook, &decisions, &manifest).expect("the rest");
     writer.finish().expect("a bundle");

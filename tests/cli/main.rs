@@ -2,11 +2,17 @@
 
 mod bundles;
 mod harness;
+mod study;
 
 mod check;
 mod classify;
 mod classify_bundle;
 mod classify_resume;
 mod codebook;
+mod doctor;
+mod evaluate;
+mod interruption;
+mod quickstart;
 mod split;
 mod tables;
+mod train;
