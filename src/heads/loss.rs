@@ -113,7 +113,8 @@ impl Targets {
         loss
     }
 
-    fn entries(&self) -> usize {
+    /// How many logits the targets are for.
+    pub(super) fn entries(&self) -> usize {
         match self {
             Targets::Single(t) => t.permitted.len(),
             Targets::Multi(t) => t.counted.len(),

@@ -1,5 +1,6 @@
 //! From a text's vector to the answers of every tier.
 
+pub mod agreement;
 pub mod joint;
 pub mod logistic;
 pub mod loss;

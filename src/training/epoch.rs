@@ -11,6 +11,7 @@ use crate::codebook::{Codebook, TierKind};
 use crate::encoder::ops::dropout;
 use crate::encoder::{Noise, Quiet, Segments, pack};
 use crate::error::Result;
+use crate::heads::agreement::divergence;
 use crate::heads::loss::tier_loss;
 use crate::heads::{LabelWeights, denominators, targets};
 
@@ -72,22 +73,44 @@ impl Context<'_> {
     }
 
     fn shard(&self, shard: &[&Example], sums: &[f32], epoch: Option<usize>) -> Result<Shard> {
-        let mut noise: Box<dyn Noise> = match epoch {
-            None => Box::new(Quiet),
-            Some(epoch) => Box::new(KeyedNoise::new(
-                &self.randomness,
-                epoch,
-                shard.iter().map(|e| e.row),
-                self.recipe.dropout,
-                self.recipe.attention_dropout,
-            )),
+        let total = match epoch {
+            Some(epoch) if self.recipe.consistency > 0.0 => self.two_passes(shard, sums, epoch)?,
+            Some(epoch) => {
+                let logits = self.logits(shard, &mut self.noise("dropout", epoch, shard))?;
+                self.loss(&logits, shard, sums)?
+            }
+            None => self.loss(&self.logits(shard, &mut Quiet)?, shard, sums)?,
         };
-        let pooled = self.model.encoder.embed(&packed(shard), noise.as_mut())?;
-        let one_each = Segments::new(vec![1; shard.len()]);
-        let pooled = dropout(&pooled, noise.hidden(&one_each, pooled.dim(1)?).as_ref())?;
-        let total = self.loss(&self.model.heads.forward(&pooled)?, shard, sums)?;
         let gradients = total.backward()?;
         Ok(Shard { loss: f64::from(total.to_scalar::<f32>()?), gradients })
+    }
+
+    fn noise(&self, purpose: &str, epoch: usize, shard: &[&Example]) -> KeyedNoise {
+        let rows = shard.iter().map(|e| e.row);
+        let (hidden, attention) = (self.recipe.dropout, self.recipe.attention_dropout);
+        KeyedNoise::new(&self.randomness, purpose, epoch, rows, hidden, attention)
+    }
+
+    fn logits(&self, shard: &[&Example], noise: &mut dyn Noise) -> Result<Vec<Tensor>> {
+        let pooled = self.model.encoder.embed(&packed(shard), noise)?;
+        let one_each = Segments::new(vec![1; shard.len()]);
+        let pooled = dropout(&pooled, noise.hidden(&one_each, pooled.dim(1)?).as_ref())?;
+        self.model.heads.forward(&pooled)
+    }
+
+    /// The mean loss of two passes with different dropout, and their divergence.
+    fn two_passes(&self, shard: &[&Example], sums: &[f32], epoch: usize) -> Result<Tensor> {
+        let one = self.logits(shard, &mut self.noise("dropout", epoch, shard))?;
+        let other = self.logits(shard, &mut self.noise("other dropout", epoch, shard))?;
+        let both = (self.loss(&one, shard, sums)? + self.loss(&other, shard, sums)?)?;
+        let mut total = (both * 0.5)?;
+        let rows = codes(shard);
+        for (tier, (one, other)) in one.iter().zip(&other).enumerate() {
+            let goal = targets(self.codebook, tier, &rows, self.weights, 0.0, sums[tier]);
+            let weight = self.recipe.consistency * self.weight(tier);
+            total = (total + (divergence(one, other, goal)? * weight)?)?;
+        }
+        Ok(total)
     }
 
     /// The joint loss of these logits.

@@ -49,15 +49,16 @@ pub struct KeyedNoise {
 }
 
 impl KeyedNoise {
-    /// The masks of an epoch for the texts with these row numbers.
+    /// The masks of an epoch, for one purpose, for the texts with these row numbers.
     pub fn new(
         randomness: &Randomness,
+        purpose: &str,
         epoch: usize,
         rows: impl IntoIterator<Item = u64>,
         hidden_rate: f64,
         attention_rate: f64,
     ) -> Self {
-        let streams = rows.into_iter().map(|r| randomness.stream("dropout", epoch, r)).collect();
+        let streams = rows.into_iter().map(|r| randomness.stream(purpose, epoch, r)).collect();
         Self { streams, hidden_rate, attention_rate }
     }
 
@@ -121,8 +122,8 @@ mod tests {
     #[test]
     fn masks_do_not_depend_on_the_company_of_a_text() {
         let randomness = Randomness::new(5);
-        let mut both = KeyedNoise::new(&randomness, 2, [10, 11], 0.3, 0.3);
-        let mut alone = KeyedNoise::new(&randomness, 2, [11], 0.3, 0.3);
+        let mut both = KeyedNoise::new(&randomness, "d", 2, [10, 11], 0.3, 0.3);
+        let mut alone = KeyedNoise::new(&randomness, "d", 2, [11], 0.3, 0.3);
         let all = both.hidden(&Segments::new([2, 3]), 4).unwrap();
         let one = alone.hidden(&Segments::new([3]), 4).unwrap();
         assert_eq!(all.kept()[8..], one.kept()[..]);
@@ -130,7 +131,7 @@ mod tests {
 
     #[test]
     fn the_rate_of_dropped_entries_is_the_one_asked_for() {
-        let mut noise = KeyedNoise::new(&Randomness::new(7), 0, [0], 0.1, 0.1);
+        let mut noise = KeyedNoise::new(&Randomness::new(7), "d", 0, [0], 0.1, 0.1);
         let mask = noise.hidden(&Segments::new([1000]), 100).unwrap();
         let dropped = mask.kept().iter().filter(|k| **k == 0).count() as f64 / 1e5;
         assert!((dropped - 0.1).abs() < 0.005, "{dropped}");

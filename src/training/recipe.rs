@@ -58,6 +58,9 @@ pub struct Recipe {
     pub attention_dropout: f64,
     /// The share of each single tier's target that is spread over the other labels.
     pub label_smoothing: f64,
+    /// The weight of the divergence between two passes over each row with different dropout
+    /// (R-Drop); 0 makes one pass. Two passes take twice the time.
+    pub consistency: f64,
     /// Class weights of single tiers: inverse frequency to this power.
     pub class_weighting: f64,
     /// Weights of positives in multi tiers: negatives over positives to this power.
@@ -95,6 +98,7 @@ impl Default for Recipe {
             dropout: 0.1,
             attention_dropout: 0.1,
             label_smoothing: 0.0,
+            consistency: 0.0,
             class_weighting: 0.5,
             positive_weighting: 0.5,
             weight_limit: 10.0,
@@ -183,6 +187,7 @@ impl Recipe {
             ("dropout", self.dropout, 0.0, 0.9),
             ("attention_dropout", self.attention_dropout, 0.0, 0.9),
             ("label_smoothing", self.label_smoothing, 0.0, 0.9),
+            ("consistency", self.consistency, 0.0, 100.0),
             ("class_weighting", self.class_weighting, 0.0, 2.0),
             ("positive_weighting", self.positive_weighting, 0.0, 2.0),
             ("weight_limit", self.weight_limit, 1.0, 1e6),
