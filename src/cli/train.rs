@@ -27,7 +27,7 @@ use crate::evaluation::evaluate;
 use crate::evaluation::ranking::micro_average_precision;
 use crate::training::{
     EpochRecord, Example, Examples, Mode, Plan, Randomness, Recipe, RunFolder, Score, TextLogits,
-    fit_heads, train, train_frozen,
+    fit_heads, random_heads, train, train_frozen,
 };
 
 /// Trains an encoder and one head per tier on coded rows, and writes a bundle
@@ -247,7 +247,7 @@ pub(super) fn train_bundle(
                 let encoder = Encoder::new(&config, &parameters)?;
                 fit_heads(codebook, &encoder, config.hidden_size(), &examples, recipe)?
             } else {
-                crate::heads::logistic::zero_heads(codebook, config.hidden_size())
+                random_heads(codebook, config.hidden_size(), Randomness::new(seed))
             };
             let trained = train(
                 codebook,

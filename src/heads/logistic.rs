@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 
 use super::loss::Targets;
-use crate::codebook::Codebook;
 use crate::encoder::ops::{Matrix, multiply};
 
 /// One tier's weights `[labels, width]` and biases `[labels]`.
@@ -13,12 +12,6 @@ pub struct LinearHead {
     pub weight: Vec<f32>,
     /// One a label.
     pub bias: Vec<f32>,
-}
-
-/// Heads that say nothing yet, one a tier.
-pub fn zero_heads(codebook: &Codebook, hidden: usize) -> Vec<LinearHead> {
-    let head = |labels| LinearHead { weight: vec![0.0; labels * hidden], bias: vec![0.0; labels] };
-    codebook.tiers.iter().map(|tier| head(tier.labels.len())).collect()
 }
 
 impl LinearHead {

@@ -1,11 +1,12 @@
 //! Heads on the frozen encoder's embeddings: a training of its own, or the start of a full one.
 
+use rand_chacha::rand_core::Rng;
 use rayon::prelude::*;
 
 use super::example::codes;
 use super::model::{head_parameters, in_batches, text_logits};
-use super::{Example, Examples, Recipe, TextLogits};
-use crate::codebook::Codebook;
+use super::{Example, Examples, Randomness, Recipe, TextLogits};
+use crate::codebook::{Codebook, Tier};
 use crate::encoder::{Encoder, Parameters, Quiet};
 use crate::error::Result;
 use crate::heads::logistic::{LinearHead, fit};
@@ -83,6 +84,20 @@ pub fn fit_heads(
             head
         })
         .collect())
+}
+
+/// Heads that say next to nothing yet: weights drawn evenly from ±0.035 (standard deviation
+/// 0.02, as BERT's; Devlin et al. 2019), biases zero. With weights of zero no gradient would
+/// reach the encoder.
+pub fn random_heads(codebook: &Codebook, hidden: usize, randomness: Randomness) -> Vec<LinearHead> {
+    let of_tier = |(at, tier): (usize, &Tier)| {
+        let mut stream = randomness.stream("heads", 0, at as u64);
+        let mut draw = || ((f64::from(stream.next_u32()) / 2f64.powi(31) - 1.0) * 0.035) as f32;
+        let labels = tier.labels.len();
+        let weight = (0..labels * hidden).map(|_| draw()).collect();
+        LinearHead { weight, bias: vec![0.0; labels] }
+    };
+    codebook.tiers.iter().enumerate().map(of_tier).collect()
 }
 
 /// Trains heads alone: the encoder stays as it is, and its embeddings are computed once.

@@ -14,7 +14,7 @@ mod schedule;
 mod session;
 
 pub use checkpoint::RunFolder;
-pub use embedded_heads::{fit_heads, train_frozen};
+pub use embedded_heads::{fit_heads, random_heads, train_frozen};
 pub use example::{Example, Examples};
 pub use model::{TextLogits, TrainingModel};
 pub use plan::Plan;

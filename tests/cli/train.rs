@@ -89,6 +89,14 @@ fn heads_alone_leave_the_encoder_as_it_was() {
 }
 
 #[test]
+fn heads_may_start_from_random_weights() {
+    let folder = study(&format!("{FULL}fitted_start = false\n"));
+    train(&folder, "first", &[]).exits(0);
+    train(&folder, "second", &["--threads", "1"]).exits(0);
+    same(&folder, "first", "second");
+}
+
+#[test]
 fn the_shipped_encoder_trains() {
     let folder = study("epochs = 1\nbatch_rows = 12\nmax_tokens = 12\npenalties = [0.1]\n");
     let arguments = ["train", "llm-mental-health", "--data", "coded.csv", "-o", "bundle"];
