@@ -364,6 +364,7 @@ fn examples(rows: &Rows, tokens: &crate::encoder::Tokens, messages: &Messages) -
             .collect())
     };
     Ok(Examples {
+        mask: tokens.mask(),
         train: make("train", &rows.train)?,
         validation: make("validation", &rows.validation)?,
     })

@@ -75,6 +75,11 @@ impl Tokens {
         texts.par_iter().map(|text| self.tokenize(text)).collect()
     }
 
+    /// The token that stands for a hidden one, if the model knows one.
+    pub fn mask(&self) -> Option<u32> {
+        ["[MASK]", "<mask>"].iter().find_map(|name| self.tokenizer.token_to_id(name))
+    }
+
     /// The longest sequence in tokens.
     pub fn longest(&self) -> usize {
         self.longest

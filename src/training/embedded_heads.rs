@@ -144,6 +144,7 @@ mod tests {
             ],
         };
         let examples = Examples {
+            mask: None,
             train: (0..4).map(example).collect(),
             validation: (0..4).map(example).collect(),
         };

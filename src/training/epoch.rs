@@ -2,6 +2,7 @@
 
 use candle_core::backprop::GradStore;
 use candle_core::{Tensor, Var};
+use rand_chacha::rand_core::Rng;
 use rayon::prelude::*;
 
 use super::example::{Example, codes, packed, shards};
@@ -9,7 +10,7 @@ use super::randomness::{KeyedNoise, Randomness};
 use super::{Recipe, TextLogits, TrainingModel};
 use crate::codebook::{Codebook, TierKind};
 use crate::encoder::ops::dropout;
-use crate::encoder::{Noise, Quiet, Segments, pack};
+use crate::encoder::{Noise, PackedBatch, Quiet, Segments, pack};
 use crate::error::Result;
 use crate::heads::agreement::divergence;
 use crate::heads::loss::tier_loss;
@@ -22,6 +23,8 @@ pub(super) struct Context<'a> {
     pub model: &'a TrainingModel,
     pub weights: &'a LabelWeights,
     pub randomness: Randomness,
+    /// The token that hides others, if the recipe hides any and the encoder knows one.
+    pub mask: Option<u32>,
 }
 
 /// The loss and the gradients of one shard.
@@ -55,6 +58,16 @@ pub(super) fn batches(
         .collect()
 }
 
+/// Replaces each token but the first and the last by the mask with this probability.
+fn hide(ids: &mut [u32], mask: u32, rate: f64, stream: &mut impl Rng) {
+    let inner = ids.len().saturating_sub(1);
+    for id in ids.iter_mut().take(inner).skip(1) {
+        if f64::from(stream.next_u32()) < rate * 2f64.powi(32) {
+            *id = mask;
+        }
+    }
+}
+
 impl Context<'_> {
     /// Cuts a batch into the recipe's shards.
     pub fn cut<'e>(&self, batch: &[&'e Example]) -> Vec<Vec<&'e Example>> {
@@ -75,33 +88,40 @@ impl Context<'_> {
     fn shard(&self, shard: &[&Example], sums: &[f32], epoch: Option<usize>) -> Result<Shard> {
         let total = match epoch {
             Some(epoch) if self.recipe.consistency > 0.0 => self.two_passes(shard, sums, epoch)?,
-            Some(epoch) => {
-                let logits = self.logits(shard, &mut self.noise("dropout", epoch, shard))?;
-                self.loss(&logits, shard, sums)?
-            }
-            None => self.loss(&self.logits(shard, &mut Quiet)?, shard, sums)?,
+            Some(epoch) => self.loss(&self.pass("dropout", epoch, shard)?, shard, sums)?,
+            None => self.loss(&self.logits(&packed(shard), &mut Quiet)?, shard, sums)?,
         };
         let gradients = total.backward()?;
         Ok(Shard { loss: f64::from(total.to_scalar::<f32>()?), gradients })
     }
 
-    fn noise(&self, purpose: &str, epoch: usize, shard: &[&Example]) -> KeyedNoise {
+    /// The logits of one pass with dropout and hidden tokens, drawn for this purpose.
+    fn pass(&self, purpose: &str, epoch: usize, shard: &[&Example]) -> Result<Vec<Tensor>> {
         let rows = shard.iter().map(|e| e.row);
         let (hidden, attention) = (self.recipe.dropout, self.recipe.attention_dropout);
-        KeyedNoise::new(&self.randomness, purpose, epoch, rows, hidden, attention)
+        let mut noise = KeyedNoise::new(&self.randomness, purpose, epoch, rows, hidden, attention);
+        let mut batch = packed(shard);
+        if let Some(mask) = self.mask {
+            let purpose = format!("hidden tokens, {purpose}");
+            for (example, range) in shard.iter().zip(batch.segments.ranges()) {
+                let mut stream = self.randomness.stream(&purpose, epoch, example.row);
+                hide(&mut batch.ids[range], mask, self.recipe.token_masking, &mut stream);
+            }
+        }
+        self.logits(&batch, &mut noise)
     }
 
-    fn logits(&self, shard: &[&Example], noise: &mut dyn Noise) -> Result<Vec<Tensor>> {
-        let pooled = self.model.encoder.embed(&packed(shard), noise)?;
-        let one_each = Segments::new(vec![1; shard.len()]);
+    fn logits(&self, batch: &PackedBatch, noise: &mut dyn Noise) -> Result<Vec<Tensor>> {
+        let pooled = self.model.encoder.embed(batch, noise)?;
+        let one_each = Segments::new(vec![1; batch.segments.len()]);
         let pooled = dropout(&pooled, noise.hidden(&one_each, pooled.dim(1)?).as_ref())?;
         self.model.heads.forward(&pooled)
     }
 
     /// The mean loss of two passes with different dropout, and their divergence.
     fn two_passes(&self, shard: &[&Example], sums: &[f32], epoch: usize) -> Result<Tensor> {
-        let one = self.logits(shard, &mut self.noise("dropout", epoch, shard))?;
-        let other = self.logits(shard, &mut self.noise("other dropout", epoch, shard))?;
+        let one = self.pass("dropout", epoch, shard)?;
+        let other = self.pass("other dropout", epoch, shard)?;
         let both = (self.loss(&one, shard, sums)? + self.loss(&other, shard, sums)?)?;
         let mut total = (both * 0.5)?;
         let rows = codes(shard);
@@ -155,5 +175,23 @@ impl Context<'_> {
             TierKind::Single => 1.0,
             TierKind::Multi => self.recipe.multi_weight,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_hidden_at_the_rate_asked_for_and_never_at_the_ends() {
+        let mut ids = vec![7u32; 10_002];
+        let mut stream = Randomness::new(1).stream("t", 0, 0);
+        hide(&mut ids, 3, 0.1, &mut stream);
+        assert_eq!((ids[0], ids[10_001]), (7, 7));
+        let hidden = ids.iter().filter(|id| **id == 3).count();
+        assert!((900..1100).contains(&hidden), "{hidden}");
+        let mut short = vec![7u32, 7];
+        hide(&mut short, 3, 1.0, &mut stream);
+        assert_eq!(short, [7, 7]);
     }
 }

@@ -23,6 +23,8 @@ pub struct Examples {
     pub train: Vec<Example>,
     /// Rows that choose the epoch, the temperatures and the thresholds.
     pub validation: Vec<Example>,
+    /// The token that stands for a hidden one, if the encoder knows one.
+    pub mask: Option<u32>,
 }
 
 impl Recipe {

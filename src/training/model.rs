@@ -43,8 +43,12 @@ pub struct TrainingModel {
 /// Replaces the examples' token ids by positions in the returned list of the ids in use.
 pub(super) fn compact(examples: &mut Examples) -> Vec<u32> {
     let all = || examples.train.iter().chain(&examples.validation);
-    let used: BTreeSet<u32> = all().flat_map(|e| e.text.ids.iter().copied()).collect();
+    let used: BTreeSet<u32> =
+        all().flat_map(|e| e.text.ids.iter().copied()).chain(examples.mask).collect();
     let vocabulary: Vec<u32> = used.into_iter().collect();
+    if let Some(mask) = &mut examples.mask {
+        *mask = vocabulary.partition_point(|v| v < mask) as u32;
+    }
     for example in examples.train.iter_mut().chain(&mut examples.validation) {
         for id in &mut example.text.ids {
             *id = vocabulary.partition_point(|v| v < id) as u32;

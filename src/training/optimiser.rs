@@ -67,7 +67,7 @@ impl AdamW {
     /// does not linger.
     fn kept(&self) -> f64 {
         let steps = self.steps as f64;
-        self.averaging.min((1.0 + steps) / (10.0 + steps))
+        self.averaging.min((1.0 + steps) / (5.0 + steps))
     }
 
     /// The averaged weights by name; the weights themselves without averaging.
@@ -301,7 +301,7 @@ mod tests {
         adam.step(&gradient(&[1.0]), |g, _| Some(g.clone()), 0.11, 0.0, 0.0).unwrap();
         let weight = var.to_vec1::<f32>().unwrap()[0];
         let average = adam.averages().unwrap()["w"].to_vec1::<f32>().unwrap()[0];
-        let kept = 2.0 / 11.0;
+        let kept = 2.0 / 6.0;
         assert!((average - (kept * 1.0 + (1.0 - kept) * weight)).abs() < 1e-6);
     }
 

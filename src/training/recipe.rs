@@ -56,6 +56,9 @@ pub struct Recipe {
     pub dropout: f64,
     /// Dropout of attention probabilities.
     pub attention_dropout: f64,
+    /// The share of a training text's tokens that are hidden behind the encoder's mask token,
+    /// drawn anew in each epoch.
+    pub token_masking: f64,
     /// The share of each single tier's target that is spread over the other labels.
     pub label_smoothing: f64,
     /// The weight of the divergence between two passes over each row with different dropout
@@ -97,6 +100,7 @@ impl Default for Recipe {
             averaging: 0.98,
             dropout: 0.1,
             attention_dropout: 0.1,
+            token_masking: 0.1,
             label_smoothing: 0.0,
             consistency: 0.0,
             class_weighting: 0.5,
@@ -186,6 +190,7 @@ impl Recipe {
             ("averaging", self.averaging, 0.0, 0.9999),
             ("dropout", self.dropout, 0.0, 0.9),
             ("attention_dropout", self.attention_dropout, 0.0, 0.9),
+            ("token_masking", self.token_masking, 0.0, 0.9),
             ("label_smoothing", self.label_smoothing, 0.0, 0.9),
             ("consistency", self.consistency, 0.0, 100.0),
             ("class_weighting", self.class_weighting, 0.0, 2.0),

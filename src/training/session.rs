@@ -139,6 +139,7 @@ impl Session<'_> {
             model: &self.model,
             weights: &self.weights,
             randomness: self.randomness,
+            mask: self.examples.mask.filter(|_| self.recipe.token_masking > 0.0),
         }
     }
 
