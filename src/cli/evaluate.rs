@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::input::InputArgs;
 use super::messages::Messages;
 use super::table::{Table, print, print_json};
-use super::train::{text_digest, usable};
+use super::training_rows::{text_digest, usable};
 use super::{Global, Outcome};
 use crate::bundle::Bundle;
 use crate::codebook::{Code, hex_sha256};

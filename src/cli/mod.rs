@@ -12,6 +12,8 @@ mod quickstart;
 mod split;
 mod table;
 mod train;
+mod training_rows;
+mod validation;
 
 use std::process::ExitCode;
 

@@ -101,6 +101,14 @@ impl RunFolder {
         Ok(false)
     }
 
+    /// Removes the folder if the training in it never reached a checkpoint: nothing is lost, and
+    /// a corrected command is not held up by it.
+    pub fn discard_unbegun(&self) {
+        if !self.file(CHECKPOINT).exists() {
+            let _ = std::fs::remove_dir_all(&self.folder);
+        }
+    }
+
     /// Removes what an earlier process left half-written.
     fn sweep(&self) {
         for entry in std::fs::read_dir(&self.folder).into_iter().flatten().flatten() {
