@@ -161,8 +161,3 @@ fn read(folder: &Path, file: &str) -> Result<Vec<u8>> {
             .advise("copy the whole bundle again, or train it anew")
     })
 }
-
-/// Bytes in hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
-}

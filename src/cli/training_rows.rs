@@ -7,8 +7,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::messages::Messages;
-use crate::bundle::hex;
-use crate::codebook::{Code, Codebook, hex_sha256};
+use crate::codebook::{Code, Codebook, hex, hex_sha256};
 use crate::corpus::{
     GoldRow, GoldTable, Problem, Split, SplitSizes, code_traits, near_duplicates, split, units,
 };

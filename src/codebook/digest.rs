@@ -1,7 +1,5 @@
 //! What a codebook means, in one fixed spelling, and what changed between two.
 
-use std::fmt::Write;
-
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
@@ -128,12 +126,12 @@ impl Codebook {
 
 /// SHA-256 of some bytes, 64 lower-case hexadecimal digits.
 pub fn hex_sha256(bytes: &[u8]) -> String {
-    let mut digits = String::with_capacity(64);
-    for byte in Sha256::digest(bytes) {
-        // Writing to a string cannot fail.
-        let _ = write!(digits, "{byte:02x}");
-    }
-    digits
+    hex(&Sha256::digest(bytes))
+}
+
+/// Bytes as lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn kind(kind: TierKind) -> &'static str {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::{EncoderConfig, Parameters, Tokens, load_weights};
+use crate::codebook::hex;
 use crate::error::{Error, Result};
 
 /// The names of the encoders compiled into the program.
@@ -119,7 +120,7 @@ impl ModelFiles {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part);
         }
-        hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
+        hex(&hash.finalize())
     }
 }
 

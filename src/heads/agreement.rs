@@ -122,26 +122,7 @@ impl CustomOp2 for Divergence {
 mod tests {
     use super::*;
     use crate::encoder::ops::gradient_check::{check, var};
-    use crate::heads::loss::{MultiTargets, SingleTargets};
-
-    fn single() -> Targets {
-        Targets::Single(SingleTargets {
-            labels: vec![Some(1), None, Some(0)],
-            permitted: vec![true, true, true, true, true, true, true, false, true],
-            class_weights: vec![1.0, 2.0, 0.5],
-            smoothing: 0.0,
-            denominator: 3.0,
-        })
-    }
-
-    fn multi() -> Targets {
-        Targets::Multi(MultiTargets {
-            positive: vec![true, false, false, false, true, true],
-            counted: vec![true, true, true, false, false, true],
-            positive_weights: vec![3.0, 1.0, 2.0],
-            denominator: 4.0,
-        })
-    }
+    use crate::heads::loss::tests::{multi, single};
 
     #[test]
     fn gradients_match_finite_differences() {

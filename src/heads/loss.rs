@@ -151,11 +151,11 @@ impl CustomOp1 for TierLoss {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::encoder::ops::gradient_check::{check, var};
 
-    fn single() -> Targets {
+    pub fn single() -> Targets {
         Targets::Single(SingleTargets {
             labels: vec![Some(1), None, Some(0)],
             permitted: vec![true, true, true, true, true, true, true, false, true],
@@ -165,7 +165,7 @@ mod tests {
         })
     }
 
-    fn multi() -> Targets {
+    pub fn multi() -> Targets {
         Targets::Multi(MultiTargets {
             positive: vec![true, false, false, false, true, true],
             counted: vec![true, true, true, false, false, true],

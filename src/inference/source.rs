@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::bundle::hex;
+use crate::codebook::hex;
 use crate::corpus::{ReadOptions, TableReader};
 use crate::error::{Error, Result};
 
