@@ -103,7 +103,7 @@ impl Default for Recipe {
             token_masking: 0.1,
             label_smoothing: 0.0,
             consistency: 0.0,
-            class_weighting: 0.5,
+            class_weighting: 1.0,
             positive_weighting: 0.5,
             weight_limit: 10.0,
             multi_weight: 1.0,
