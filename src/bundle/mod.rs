@@ -9,22 +9,45 @@ pub use manifest::{Manifest, TierFigures};
 pub use write::BundleWriter;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use candle_core::Tensor;
+use rayon::prelude::*;
 
 use crate::codebook::{Codebook, hex_sha256};
 use crate::decision::Decisions;
 use crate::encoder::{
-    Encoder, EncoderConfig, ModelFiles, PackedBatch, Quiet, Tokens, load_weights,
+    Encoder, EncoderConfig, ModelFiles, PackedBatch, Quiet, TokenizedText, Tokens, by_length,
+    load_weights,
 };
 use crate::error::{Error, Result};
 use crate::heads::Heads;
+use crate::heads::lexical::{LexicalHeads, NGrams, SparseVector};
 
 const HEADS: &str = "heads.safetensors";
 const CODEBOOK: &str = "codebook.toml";
 const DECISION: &str = "decision.json";
 const MANIFEST: &str = "manifest.json";
 const CARD: &str = "README.md";
+
+/// Tokens that a batch holds at most.
+const BATCH_TOKENS: usize = 2048;
+
+/// Texts that a batch holds at most.
+const BATCH_TEXTS: usize = 256;
+
+/// A text as the model of a bundle sees it.
+#[derive(Clone, Debug)]
+pub struct ReadText {
+    tokens: TokenizedText,
+    lexical: SparseVector,
+}
+
+impl ReadText {
+    /// Whether the text is longer than the encoder takes.
+    pub fn truncated(&self) -> bool {
+        self.tokens.truncated
+    }
+}
 
 /// A bundle in memory, every file checked against the others.
 #[derive(Debug)]
@@ -34,6 +57,7 @@ pub struct Bundle {
     config: EncoderConfig,
     encoder: Encoder,
     heads: Heads,
+    lexical: Option<LexicalHeads>,
     tokens: Tokens,
     decisions: Decisions,
     manifest: Manifest,
@@ -79,6 +103,7 @@ impl Bundle {
         let specs = Heads::tensors(&codebook, config.hidden_size());
         let heads =
             Heads::new(&codebook, &load_weights(&head_bytes, &specs, &place(folder, HEADS))?)?;
+        let lexical = LexicalHeads::read(&head_bytes, &codebook, &place(folder, HEADS))?;
         let decision_bytes = read(folder, DECISION)?;
         whole(DECISION, &decision_bytes)?;
         let decisions = Decisions::from_json(&decision_bytes, &place(folder, DECISION), &codebook)?;
@@ -88,6 +113,7 @@ impl Bundle {
             config,
             encoder,
             heads,
+            lexical,
             tokens,
             decisions,
             manifest,
@@ -130,19 +156,65 @@ impl Bundle {
         &self.digest
     }
 
-    /// The logits of each text of the batch, `[text][tier][label]`, computed on this thread.
+    /// Tokens and n-grams of these texts, in their order.
     ///
     /// # Errors
-    /// If the model cannot be computed.
-    pub fn logits(&self, batch: &PackedBatch) -> Result<Vec<Vec<Vec<f64>>>> {
-        let pooled: Tensor = self.encoder.embed(batch, &mut Quiet)?;
-        let mut texts = vec![Vec::with_capacity(self.codebook.tiers.len()); batch.segments.len()];
-        for tier in self.heads.forward(&pooled)? {
-            for (text, row) in texts.iter_mut().zip(tier.to_vec2::<f32>()?) {
-                text.push(row.into_iter().map(f64::from).collect());
+    /// If the tokenizer fails.
+    pub fn read(&self, texts: &[&str]) -> Result<Vec<ReadText>> {
+        let read = |text: &&str| {
+            let known = |heads: &LexicalHeads| heads.vector(&NGrams::of(text));
+            Ok(ReadText {
+                tokens: self.tokens.tokenize(text)?,
+                lexical: self.lexical.as_ref().map(known).unwrap_or_default(),
+            })
+        };
+        texts.par_iter().map(read).collect()
+    }
+
+    /// The logits of these texts in their order, `[text][tier][label]`. The batches, computed
+    /// in parallel, depend on the texts alone, not on the number of threads.
+    ///
+    /// # Errors
+    /// If the model cannot be computed, or as interrupted once `stop` is set.
+    pub fn logits(&self, texts: &[ReadText], stop: &AtomicBool) -> Result<Vec<Vec<Vec<f64>>>> {
+        let tokens: Vec<&TokenizedText> = texts.iter().map(|text| &text.tokens).collect();
+        let batches = by_length(&tokens, BATCH_TOKENS, BATCH_TEXTS);
+        let of_batch = |batch: &Vec<usize>| {
+            if stop.load(Ordering::Relaxed) {
+                return Err(Error::interrupted("stopped"));
+            }
+            let texts: Vec<&ReadText> = batch.iter().map(|&text| &texts[text]).collect();
+            self.batch_logits(&texts)
+        };
+        let done: Vec<Vec<Vec<Vec<f64>>>> =
+            batches.par_iter().with_max_len(1).map(of_batch).collect::<Result<_>>()?;
+        let mut all = vec![Vec::new(); texts.len()];
+        for (&text, logits) in batches.iter().flatten().zip(done.into_iter().flatten()) {
+            all[text] = logits;
+        }
+        Ok(all)
+    }
+
+    /// The logits of one batch, computed on this thread.
+    fn batch_logits(&self, texts: &[&ReadText]) -> Result<Vec<Vec<Vec<f64>>>> {
+        let batch = PackedBatch::new(texts.iter().map(|text| &text.tokens));
+        let pooled = self.encoder.embed(&batch, &mut Quiet)?;
+        let mut logits = match &self.lexical {
+            Some(heads) => texts.iter().map(|text| heads.logits(&text.lexical)).collect(),
+            None => vec![
+                self.codebook.tiers.iter().map(|t| vec![0.0; t.labels.len()]).collect();
+                texts.len()
+            ],
+        };
+        for (tier, encoder) in self.heads.forward(&pooled)?.into_iter().enumerate() {
+            for (text, row) in logits.iter_mut().zip(encoder.to_vec2::<f32>()?) {
+                let text: &mut Vec<Vec<f64>> = text;
+                for (sum, logit) in text[tier].iter_mut().zip(row) {
+                    *sum += f64::from(logit);
+                }
             }
         }
-        Ok(texts)
+        Ok(logits)
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 use clap::builder::FalseyValueParser;
 use clap::{Args, ValueEnum};
-use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use super::input::InputArgs;
@@ -17,13 +17,9 @@ use crate::bundle::Bundle;
 use crate::codebook::{Code, hex_sha256};
 use crate::corpus::{GoldRow, GoldTable, Split, WholeFile, read_gold, refuse_existing};
 use crate::decision::both_views;
-use crate::encoder::{PackedBatch, pack};
 use crate::error::{Error, Result};
 use crate::evaluation::{Evaluation, evaluate};
 use crate::training::RunFolder;
-
-/// Tokens that a batch holds at most.
-const BATCH_TOKENS: usize = 2048;
 
 /// Scores a bundle against gold codes, tier by tier, given gold gates and as it is used
 #[derive(Debug, Args)]
@@ -129,7 +125,8 @@ pub(super) fn evaluate_rows(
             rows.len()
         ));
     }
-    let logits = row_logits(bundle, rows)?;
+    let texts: Vec<&str> = rows.iter().map(|row| row.text.as_str()).collect();
+    let logits = bundle.logits(&bundle.read(&texts)?, &AtomicBool::new(false))?;
     let gold: Vec<&[Code]> = rows.iter().map(|row| row.codes.as_slice()).collect();
     let answers = both_views(bundle.codebook(), bundle.decisions(), &logits, &gold);
     let (oracle, pipeline): (Vec<Vec<Code>>, Vec<Vec<Code>>) =
@@ -139,27 +136,6 @@ pub(super) fn evaluate_rows(
     evaluation.bundle = Some(bundle.digest().to_owned());
     evaluation.codebook = Some(bundle.codebook().digest());
     Ok(evaluation)
-}
-
-/// The logits of every row, `[row][tier][label]`.
-fn row_logits(bundle: &Bundle, rows: &[GoldRow]) -> Result<Vec<Vec<Vec<f64>>>> {
-    let texts: Vec<&str> = rows.iter().map(|row| row.text.as_str()).collect();
-    let texts = bundle.tokens().tokenize_all(&texts)?;
-    let mut order: Vec<usize> = (0..texts.len()).collect();
-    order.sort_by_key(|&i| (texts[i].ids.len(), i));
-    let lengths: Vec<usize> = order.iter().map(|&i| texts[i].ids.len()).collect();
-    let batches = pack(&lengths, BATCH_TOKENS, usize::MAX);
-    let results: Vec<Vec<Vec<Vec<f64>>>> = batches
-        .par_iter()
-        .map(|range| {
-            bundle.logits(&PackedBatch::new(order[range.clone()].iter().map(|&i| &texts[i])))
-        })
-        .collect::<Result<_>>()?;
-    let mut logits = vec![Vec::new(); rows.len()];
-    for (&row, text) in order.iter().zip(results.into_iter().flatten()) {
-        logits[row] = text;
-    }
-    Ok(logits)
 }
 
 /// How many of the rows trained or validated the bundle, after the keyed digests beside it;

@@ -18,12 +18,12 @@ use super::{Global, Outcome};
 use crate::bundle::{BundleWriter, Manifest};
 use crate::codebook::{Code, Codebook, hex_sha256};
 use crate::corpus::{read_gold, refuse_existing};
-use crate::decision::fit;
+use crate::decision::{blend, fit, fit_blend};
 use crate::encoder::{Encoder, EncoderConfig, ModelFiles, Parameters};
 use crate::error::{Error, Kind, Result, shown};
 use crate::training::{
-    EpochRecord, Examples, Mode, Plan, Randomness, Recipe, RunFolder, TextLogits, fit_heads,
-    random_heads, train, train_frozen,
+    EpochRecord, Examples, Mode, Plan, Randomness, Recipe, RunFolder, Start, TextLogits, fit_heads,
+    fit_lexical, random_heads, train, train_frozen,
 };
 
 /// Trains an encoder and one head per tier on coded rows, and writes a bundle
@@ -158,7 +158,7 @@ pub(super) fn train_bundle(
         Mode::Frozen => fitting.frozen(&examples),
         Mode::Full => fitting.full(&examples, &gold, &run, messages, stop),
     };
-    let result = fitted.inspect_err(|error| {
+    let mut result = fitted.inspect_err(|error| {
         if matches!(error.kind(), Kind::Model | Kind::Data) {
             run.discard_unbegun();
         }
@@ -168,6 +168,7 @@ pub(super) fn train_bundle(
             .at(output.display().to_string())
             .advise("the same command begins anew; it takes seconds"));
     }
+    join_lexical(codebook, &examples, &gold, recipe, &mut result)?;
     let decisions = fit(codebook, &result.validation, &gold);
     let manifest = Manifest {
         format: 1,
@@ -217,6 +218,24 @@ struct Fitted {
     best: usize,
 }
 
+/// Fits lexical heads and puts them beside the encoder's, as loud as suits the validation rows,
+/// of whose logits those of both become the sum.
+fn join_lexical(
+    codebook: &Codebook,
+    examples: &Examples,
+    gold: &[&[Code]],
+    recipe: &Recipe,
+    fitted: &mut Fitted,
+) -> Result<()> {
+    let Some(mut lexical) = fit_lexical(codebook, examples, recipe) else { return Ok(()) };
+    let own: TextLogits =
+        examples.validation.iter().map(|e| lexical.logits(&lexical.vector(&e.ngrams))).collect();
+    let factors = fit_blend(codebook, &fitted.validation, &own, gold);
+    fitted.validation = blend(&fitted.validation, &own, &factors);
+    lexical.scale(&factors);
+    lexical.store(codebook, &mut fitted.heads)
+}
+
 /// What both kinds of training start from.
 struct Fitting<'a> {
     codebook: &'a Codebook,
@@ -252,19 +271,18 @@ impl Fitting<'_> {
         } else {
             random_heads(self.codebook, hidden, randomness)
         };
-        let trained = train(
-            self.codebook,
-            self.config,
-            self.parameters,
-            examples.clone(),
-            &heads,
-            self.recipe,
+        let start = Start {
+            codebook: self.codebook,
+            config: self.config,
+            parameters: self.parameters,
+            examples: examples.clone(),
+            heads: &heads,
+            recipe: self.recipe,
             randomness,
             run,
-            &|logits| score(self.codebook, logits, gold),
-            &mut TrainingView::new(messages),
-            stop,
-        )?;
+        };
+        let scorer = |logits: &TextLogits| score(self.codebook, logits, gold);
+        let trained = train(start, &scorer, &mut TrainingView::new(messages), stop)?;
         Ok(Fitted {
             encoder: Some(trained.encoder),
             heads: trained.heads,

@@ -13,6 +13,7 @@ use crate::corpus::{
 };
 use crate::encoder::Tokens;
 use crate::error::{Error, Result};
+use crate::heads::lexical::NGrams;
 use crate::training::{Example, Examples, Plan};
 
 /// The rows that train and those that validate.
@@ -123,7 +124,12 @@ pub(super) fn examples(rows: &Rows, tokens: &Tokens, messages: &Messages) -> Res
         Ok(used
             .iter()
             .zip(texts)
-            .map(|(row, text)| Example { row: row.number, text, codes: row.codes.clone() })
+            .map(|(row, text)| Example {
+                row: row.number,
+                text,
+                ngrams: NGrams::of(&row.text),
+                codes: row.codes.clone(),
+            })
             .collect())
     };
     Ok(Examples {

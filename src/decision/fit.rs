@@ -1,6 +1,7 @@
 //! Temperatures and thresholds from the validation rows.
 
-use super::{Decisions, TierDecision, fit_multi, fit_single, fit_thresholds, sigmoid};
+use super::temperature::Goal;
+use super::{Decisions, TierDecision, fit_thresholds, sigmoid};
 use crate::codebook::{Code, Codebook, LabelSet, TierKind};
 
 /// Fits every tier's temperature, and every multi tier's thresholds, on the rows where it is
@@ -19,7 +20,7 @@ pub fn fit(codebook: &Codebook, logits: &[Vec<Vec<f64>>], gold: &[&[Code]]) -> D
 
 /// The logits of the rows that code this tier, unpermitted labels at minus infinity, and what
 /// they are coded as.
-fn coded(
+pub(super) fn coded(
     codebook: &Codebook,
     tier: usize,
     logits: &[Vec<Vec<f64>>],
@@ -35,20 +36,12 @@ fn coded(
 }
 
 fn fit_tier(kind: TierKind, decision: &mut TierDecision, own: &[Vec<f64>], sets: &[LabelSet]) {
-    match kind {
-        TierKind::Single => {
-            let labels: Vec<usize> = sets.iter().filter_map(|s| s.iter().next()).collect();
-            decision.temperature = fit_single(own, &labels);
-        }
-        TierKind::Multi => {
-            let temperature = fit_multi(own, sets);
-            let probabilities: Vec<Vec<f64>> = own
-                .iter()
-                .map(|row| row.iter().map(|l| sigmoid(*l, temperature)).collect())
-                .collect();
-            let labels = own.first().map_or(0, Vec::len);
-            decision.temperature = temperature;
-            decision.thresholds = Some(fit_thresholds(&probabilities, sets, labels));
-        }
+    decision.temperature = Goal::new(kind, sets).temperature(own);
+    if kind == TierKind::Multi {
+        let of_row =
+            |row: &Vec<f64>| row.iter().map(|l| sigmoid(*l, decision.temperature)).collect();
+        let probabilities: Vec<Vec<f64>> = own.iter().map(of_row).collect();
+        let labels = own.first().map_or(0, Vec::len);
+        decision.thresholds = Some(fit_thresholds(&probabilities, sets, labels));
     }
 }

@@ -1,14 +1,14 @@
 //! Temperature scaling (Guo et al., ICML 2017): one number per tier that divides its logits
 //! so that probabilities on validation rows are neither too sure nor too timid.
 
-use crate::codebook::LabelSet;
+use crate::codebook::{LabelSet, TierKind};
 
-/// Strength of the pull towards 1: the fit minimises the summed negative log-likelihood plus
+/// Strength of the pull of a factor towards 1: the fit minimises the summed negative log-likelihood plus
 /// `RIDGE · (ln T)²`, a normal prior on ln T with standard deviation 0.5. A handful of rows
 /// hardly moves T; a hundred rows decide for themselves.
-const RIDGE: f64 = 2.0;
+pub(super) const RIDGE: f64 = 2.0;
 
-/// ln T is sought within ± this (T from 0.05 to 20).
+/// The logarithm is sought within ± this (a factor from 0.05 to 20).
 const RANGE: f64 = 3.0;
 
 /// P(label) of a single tier: the softmax of `logits / temperature`.
@@ -32,45 +32,55 @@ pub fn sigmoid(logit: f64, temperature: f64) -> f64 {
     if logit.is_nan() { 0.0 } else { 1.0 / (1.0 + (-logit / temperature).exp()) }
 }
 
-/// The temperature of a single tier, from validation rows in which it is coded.
-///
-/// `logits[row][label]`, −∞ where the gold answers above do not permit the label;
-/// `gold[row]` is the coded label. Without rows: 1.
-pub fn fit_single(logits: &[Vec<f64>], gold: &[usize]) -> f64 {
-    let loss = |temperature: f64| -> f64 {
-        let of_row = |(row, label): (&Vec<f64>, &usize)| {
-            let p = softmax(row, temperature).get(*label).copied().unwrap_or(0.0);
-            -p.max(f64::MIN_POSITIVE).ln()
-        };
-        logits.iter().zip(gold).map(of_row).sum()
-    };
-    minimise(loss)
+/// What the logits of a tier's validation rows should have said.
+pub(super) struct Goal<'a> {
+    kind: TierKind,
+    gold: &'a [LabelSet],
 }
 
-/// The temperature of a multi tier, by binary cross-entropy summed over rows and labels.
-///
-/// `logits[row][label]`, −∞ or NaN where the label is not permitted (such cells are left
-/// out); `gold[row]` holds the coded labels. Without rows: 1.
-pub fn fit_multi(logits: &[Vec<f64>], gold: &[LabelSet]) -> f64 {
-    let loss = |temperature: f64| -> f64 {
-        let mut sum = 0.0;
-        for (row, gold) in logits.iter().zip(gold) {
-            for (label, &logit) in row.iter().enumerate().filter(|(_, x)| x.is_finite()) {
-                let signed = if gold.contains(label) { logit } else { -logit };
-                // −ln σ(x) without overflow.
-                let x = signed / temperature;
-                sum += (-x.abs()).exp().ln_1p() + (-x).max(0.0);
+impl<'a> Goal<'a> {
+    /// `gold[row]` holds the coded labels.
+    pub fn new(kind: TierKind, gold: &'a [LabelSet]) -> Self {
+        Self { kind, gold }
+    }
+
+    /// The negative log-likelihood of the codes, summed over rows (and labels, in multi tiers).
+    ///
+    /// `logits[row][label]`, −∞ where the gold answers above do not permit the label; such
+    /// cells of multi tiers, and those that are NaN, are left out.
+    pub fn loss(&self, logits: &[Vec<f64>], temperature: f64) -> f64 {
+        let of_row = |(row, gold): (&Vec<f64>, &LabelSet)| match self.kind {
+            TierKind::Single => {
+                let label = gold.iter().next();
+                let p = softmax(row, temperature);
+                let p = label.and_then(|label| p.get(label).copied()).unwrap_or(0.0);
+                -p.max(f64::MIN_POSITIVE).ln()
             }
-        }
-        sum
-    };
-    minimise(loss)
+            TierKind::Multi => {
+                let open = row.iter().enumerate().filter(|(_, logit)| logit.is_finite());
+                let of_cell = |(label, &logit): (usize, &f64)| {
+                    let signed = if gold.contains(label) { logit } else { -logit };
+                    // −ln σ(x) without overflow.
+                    let x = signed / temperature;
+                    (-x.abs()).exp().ln_1p() + (-x).max(0.0)
+                };
+                open.map(of_cell).sum()
+            }
+        };
+        logits.iter().zip(self.gold).map(of_row).sum()
+    }
+
+    /// The temperature that suits these logits best; without rows 1.
+    pub fn temperature(&self, logits: &[Vec<f64>]) -> f64 {
+        minimise(|temperature| self.loss(logits, temperature)).0
+    }
 }
 
-/// Golden-section search (Kiefer 1953) over ln T. The likelihood is unimodal there, being
-/// convex in 1/T, and the ridge leaves it so in all but contrived cases.
-fn minimise(loss: impl Fn(f64) -> f64) -> f64 {
-    let objective = |ln_t: f64| loss(ln_t.exp()) + RIDGE * ln_t * ln_t;
+/// The factor x near 1 at which `loss(x) + RIDGE · (ln x)²` is least, and that value.
+/// Golden-section search (Kiefer 1953) over ln x. The likelihood of a temperature is unimodal,
+/// being convex in 1/T, and the ridge leaves it so in all but contrived cases.
+pub(super) fn minimise(loss: impl Fn(f64) -> f64) -> (f64, f64) {
+    let objective = |ln_x: f64| loss(ln_x.exp()) + RIDGE * ln_x * ln_x;
     let ratio = (5f64.sqrt() - 1.0) / 2.0;
     let (mut low, mut high) = (-RANGE, RANGE);
     let (mut a, mut b) = (high - ratio * (high - low), low + ratio * (high - low));
@@ -88,13 +98,23 @@ fn minimise(loss: impl Fn(f64) -> f64) -> f64 {
             at_b = objective(b);
         }
     }
-    let temperature = ((low + high) / 2.0).exp();
-    if temperature.is_finite() { temperature } else { 1.0 }
+    let middle = (low + high) / 2.0;
+    let best = middle.exp();
+    if best.is_finite() { (best, objective(middle)) } else { (1.0, objective(0.0)) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn fit_single(logits: &[Vec<f64>], gold: &[usize]) -> f64 {
+        let sets: Vec<LabelSet> = gold.iter().map(|label| LabelSet::one(*label)).collect();
+        Goal::new(TierKind::Single, &sets).temperature(logits)
+    }
+
+    fn fit_multi(logits: &[Vec<f64>], gold: &[LabelSet]) -> f64 {
+        Goal::new(TierKind::Multi, gold).temperature(logits)
+    }
 
     fn near(a: f64, b: f64, tolerance: f64) {
         assert!((a - b).abs() < tolerance, "{a} is not {b}");

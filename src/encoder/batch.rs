@@ -32,6 +32,15 @@ impl PackedBatch {
     }
 }
 
+/// The positions of the texts, shortest first (of equals the earlier), cut into batches of at
+/// most `budget` tokens and `most` texts.
+pub fn by_length(texts: &[&TokenizedText], budget: usize, most: usize) -> Vec<Vec<usize>> {
+    let mut order: Vec<usize> = (0..texts.len()).collect();
+    order.sort_by_key(|&i| texts[i].ids.len());
+    let lengths: Vec<usize> = order.iter().map(|&i| texts[i].ids.len()).collect();
+    pack(&lengths, budget, most).into_iter().map(|range| order[range].to_vec()).collect()
+}
+
 /// Cuts a sequence of texts with these token counts into consecutive batches of at most
 /// `budget` tokens and `most` texts; a longer text stands alone. Returns the ranges.
 pub fn pack(lengths: &[usize], budget: usize, most: usize) -> Vec<std::ops::Range<usize>> {
@@ -58,6 +67,14 @@ mod tests {
     fn every_text_is_in_one_batch_within_the_budget() {
         assert_eq!(pack(&[3, 3, 3, 9, 1, 1, 1], 7, 2), [0..2, 2..3, 3..4, 4..6, 6..7]);
         assert!(pack(&[], 7, 2).is_empty());
+    }
+
+    #[test]
+    fn batches_hold_texts_of_like_length() {
+        let texts =
+            [1500, 3, 1000, 4, 3].map(|n| TokenizedText { ids: vec![0; n], truncated: false });
+        let batches = by_length(&texts.iter().collect::<Vec<_>>(), 2048, 256);
+        assert_eq!(batches, [vec![1, 4, 3, 2], vec![0]]);
     }
 
     #[test]

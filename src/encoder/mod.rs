@@ -8,7 +8,7 @@ mod source;
 mod tokens;
 mod weights;
 
-pub use batch::{PackedBatch, pack};
+pub use batch::{PackedBatch, by_length, pack};
 pub use bert::Bert;
 pub use config::{BertConfig, EncoderConfig};
 pub use ops::Segments;

@@ -24,7 +24,7 @@ pub struct TensorSpec {
     pub effective: bool,
 }
 
-/// Named f32 tensors in alphabetical order.
+/// Named tensors in alphabetical order.
 #[derive(Clone, Debug, Default)]
 pub struct Parameters {
     tensors: BTreeMap<String, Tensor>,
@@ -119,7 +119,7 @@ fn as_f32(view: &TensorView, name: &str, place: &str) -> Result<Tensor> {
     Ok(tensor)
 }
 
-/// The bytes of a safetensors file with these tensors as f32, in alphabetical order.
+/// The bytes of a safetensors file with these tensors (u32 or f32), in alphabetical order.
 ///
 /// # Errors
 /// If a tensor cannot be read back.
@@ -129,13 +129,20 @@ pub fn save_weights<'a>(
 ) -> Result<Vec<u8>> {
     let mut raw = Vec::new();
     for (name, tensor) in tensors {
-        let values = tensor.flatten_all()?.to_vec1::<f32>()?;
-        let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-        raw.push((name.clone(), tensor.dims().to_vec(), bytes));
+        let flat = tensor.flatten_all()?;
+        let (dtype, bytes): (_, Vec<u8>) = match tensor.dtype() {
+            DType::U32 => {
+                (Dtype::U32, flat.to_vec1::<u32>()?.iter().flat_map(|v| v.to_le_bytes()).collect())
+            }
+            _ => {
+                (Dtype::F32, flat.to_vec1::<f32>()?.iter().flat_map(|v| v.to_le_bytes()).collect())
+            }
+        };
+        raw.push((name.clone(), dtype, tensor.dims().to_vec(), bytes));
     }
     let mut views = Vec::with_capacity(raw.len());
-    for (name, shape, bytes) in &raw {
-        let view = TensorView::new(Dtype::F32, shape.clone(), bytes)
+    for (name, dtype, shape, bytes) in &raw {
+        let view = TensorView::new(*dtype, shape.clone(), bytes)
             .map_err(|e| Error::model(format!("the tensor '{name}' cannot be stored: {e}")))?;
         views.push((name.as_str(), view));
     }

@@ -1,4 +1,5 @@
-//! Heads on frozen embeddings: penalised logistic regression, fitted to convergence.
+//! Penalised logistic regression, fitted to convergence: heads on frozen embeddings, and
+//! lexical heads.
 
 use std::collections::VecDeque;
 
@@ -15,22 +16,53 @@ pub struct LinearHead {
 }
 
 impl LinearHead {
-    /// The logits of these embeddings, `[rows, labels]`.
-    pub fn logits(&self, embeddings: &[f32], rows: usize) -> Vec<f32> {
-        let labels = self.bias.len();
-        let width = self.weight.len() / labels.max(1);
-        let mut out = self.bias.repeat(rows);
-        let weight = Matrix::new(&self.weight, labels, width).transposed();
-        multiply(&mut out, labels, Matrix::new(embeddings, rows, width), weight, 1.0, true);
+    /// A head that says nothing.
+    pub fn zero(labels: usize, width: usize) -> Self {
+        Self { weight: vec![0.0; labels * width], bias: vec![0.0; labels] }
+    }
+}
+
+/// The rows that a head is fitted to.
+pub trait Design: Sync {
+    /// The logits that the head gives these rows, `[rows, labels]`.
+    fn logits(&self, head: &LinearHead) -> Vec<f32>;
+    /// The gradient of the head's weights, `[labels, width]`, from that of the logits.
+    fn weight_gradient(&self, slopes: &[f32], labels: usize) -> Vec<f32>;
+}
+
+/// Rows of which every value is stored, `[rows, width]`.
+pub struct DenseRows<'a> {
+    /// Row by row.
+    pub values: &'a [f32],
+    /// How many.
+    pub rows: usize,
+}
+
+impl Design for DenseRows<'_> {
+    fn logits(&self, head: &LinearHead) -> Vec<f32> {
+        let labels = head.bias.len();
+        let width = head.weight.len() / labels.max(1);
+        let mut out = head.bias.repeat(self.rows);
+        let weight = Matrix::new(&head.weight, labels, width).transposed();
+        multiply(&mut out, labels, Matrix::new(self.values, self.rows, width), weight, 1.0, true);
         out
+    }
+
+    fn weight_gradient(&self, slopes: &[f32], labels: usize) -> Vec<f32> {
+        let width = self.values.len() / self.rows.max(1);
+        let mut gradient = vec![0f32; labels * width];
+        let by_label = Matrix::new(slopes, self.rows, labels).transposed();
+        let values = Matrix::new(self.values, self.rows, width);
+        multiply(&mut gradient, width, by_label, values, 1.0, false);
+        gradient
     }
 }
 
 /// Minimises loss + penalty/2 · ‖weights‖² over the rows that the targets count, from `start`
 /// (L-BFGS; Nocedal and Wright 2006, algorithm 7.5, ten pairs, backtracking line search).
 /// Biases are not penalised.
-pub fn fit(embeddings: &[f32], targets: &Targets, penalty: f64, start: LinearHead) -> LinearHead {
-    let problem = Problem { embeddings, targets, penalty, labels: start.bias.len() };
+pub fn fit(rows: &impl Design, targets: &Targets, penalty: f64, start: LinearHead) -> LinearHead {
+    let problem = Problem { rows, targets, penalty, labels: start.bias.len() };
     let mut x: Vec<f64> = start.weight.iter().chain(&start.bias).map(|v| f64::from(*v)).collect();
     let (mut value, mut gradient) = problem.evaluate(&x);
     let mut pairs: VecDeque<(Vec<f64>, Vec<f64>, f64)> = VecDeque::new();
@@ -74,14 +106,14 @@ pub fn fit(embeddings: &[f32], targets: &Targets, penalty: f64, start: LinearHea
     problem.head(&x)
 }
 
-struct Problem<'a> {
-    embeddings: &'a [f32],
+struct Problem<'a, D> {
+    rows: &'a D,
     targets: &'a Targets,
     penalty: f64,
     labels: usize,
 }
 
-impl Problem<'_> {
+impl<D: Design> Problem<'_, D> {
     fn head(&self, x: &[f64]) -> LinearHead {
         let cut = x.len() - self.labels;
         let narrow = |v: &[f64]| v.iter().map(|v| *v as f32).collect();
@@ -90,15 +122,10 @@ impl Problem<'_> {
 
     fn evaluate(&self, x: &[f64]) -> (f64, Vec<f64>) {
         let head = self.head(x);
-        let width = head.weight.len() / self.labels;
-        let rows = self.embeddings.len() / width;
-        let logits = head.logits(self.embeddings, rows);
+        let logits = self.rows.logits(&head);
         let mut slopes = vec![0f32; logits.len()];
-        let mut value = self.targets.evaluate(&logits, rows, &mut slopes);
-        let mut weight = vec![0f32; head.weight.len()];
-        let by_label = Matrix::new(&slopes, rows, self.labels).transposed();
-        let embeddings = Matrix::new(self.embeddings, rows, width);
-        multiply(&mut weight, width, by_label, embeddings, 1.0, false);
+        let mut value = self.targets.evaluate(&logits, logits.len() / self.labels, &mut slopes);
+        let weight = self.rows.weight_gradient(&slopes, self.labels);
         let mut gradient: Vec<f64> = weight.iter().map(|v| f64::from(*v)).collect();
         for (g, x) in gradient.iter_mut().zip(x) {
             *g += self.penalty * x;
@@ -152,14 +179,14 @@ mod tests {
         })
     }
 
-    fn start(width: usize) -> LinearHead {
-        LinearHead { weight: vec![0.0; 2 * width], bias: vec![0.0; 2] }
+    fn rows(values: &[f32]) -> DenseRows<'_> {
+        DenseRows { values, rows: values.len() }
     }
 
     #[test]
     fn a_head_without_features_learns_the_shares() {
         let labels = [0, 0, 0, 1].map(Some).to_vec();
-        let head = fit(&[0.0; 4], &targets(labels), 1e-3, start(1));
+        let head = fit(&rows(&[0.0; 4]), &targets(labels), 1e-3, LinearHead::zero(2, 1));
         assert!((head.bias[0] - head.bias[1] - 3f32.ln()).abs() < 1e-3, "{:?}", head.bias);
     }
 
@@ -168,8 +195,8 @@ mod tests {
         let x: Vec<f32> = (0..20).map(|i| (i as f32 - 9.5) / 5.0).collect();
         let labels = (0..20).map(|i| (i != 7).then_some(usize::from(i > 8 || i == 3))).collect();
         let targets = targets(labels);
-        let head = fit(&x, &targets, 0.01, start(1));
-        let problem = Problem { embeddings: &x, targets: &targets, penalty: 0.01, labels: 2 };
+        let head = fit(&rows(&x), &targets, 0.01, LinearHead::zero(2, 1));
+        let problem = Problem { rows: &rows(&x), targets: &targets, penalty: 0.01, labels: 2 };
         let at: Vec<f64> = head.weight.iter().chain(&head.bias).map(|v| f64::from(*v)).collect();
         let (_, gradient) = problem.evaluate(&at);
         assert!(dot(&gradient, &gradient).sqrt() < 1e-3);

@@ -2,6 +2,7 @@
 
 pub mod agreement;
 pub mod joint;
+pub mod lexical;
 pub mod logistic;
 pub mod loss;
 mod targets;

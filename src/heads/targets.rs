@@ -63,6 +63,13 @@ impl LabelWeights {
         }
     }
 
+    /// Takes the shift out of the biases of one tier's head.
+    pub fn correct_biases(&self, tier: usize, biases: &mut [f32]) {
+        for (label, bias) in biases.iter_mut().enumerate() {
+            *bias = (f64::from(*bias) - self.shift(tier, label)) as f32;
+        }
+    }
+
     /// Takes the shift out of the heads' biases, `TIER.bias`.
     ///
     /// # Errors
@@ -71,13 +78,9 @@ impl LabelWeights {
         for (tier, described) in codebook.tiers.iter().enumerate() {
             let name = format!("{}.bias", described.name);
             let bias = heads.get(&name)?;
-            let moved: Vec<f32> = bias
-                .to_vec1::<f32>()?
-                .into_iter()
-                .enumerate()
-                .map(|(label, b)| (f64::from(b) - self.shift(tier, label)) as f32)
-                .collect();
-            heads.replace(&name, Tensor::from_vec(moved, bias.shape(), bias.device())?);
+            let mut values = bias.to_vec1::<f32>()?;
+            self.correct_biases(tier, &mut values);
+            heads.replace(&name, Tensor::from_vec(values, bias.shape(), bias.device())?);
         }
         Ok(())
     }

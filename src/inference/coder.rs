@@ -1,20 +1,13 @@
-//! Texts to decisions: equal texts once, sorted by length, batches in parallel.
+//! Texts to decisions, equal texts once.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use rayon::prelude::*;
 
-use crate::bundle::Bundle;
-use crate::encoder::{PackedBatch, TokenizedText, pack};
-use crate::error::{Error, Result};
+use crate::bundle::{Bundle, ReadText};
+use crate::error::Result;
 use crate::heads::joint::{Decision, Joint};
-
-/// Tokens that a batch holds at most.
-const BATCH_TOKENS: usize = 2048;
-
-/// Texts that a batch holds at most.
-const BATCH_TEXTS: usize = 256;
 
 /// What is said of one text.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,27 +53,17 @@ impl<'a> Coder<'a> {
         Self { bundle, joint, thresholds: bundle.decisions().thresholds() }
     }
 
-    /// Codes texts; the batches depend on the texts alone, not on the number of threads.
+    /// Codes texts.
     ///
     /// # Errors
     /// If the model cannot be computed, or as interrupted once `stop` is set.
     pub fn code(&self, texts: &[&str], stop: &AtomicBool) -> Result<CodedTexts> {
         let (distinct, place) = distinct(texts);
-        let tokens = self.bundle.tokens().tokenize_all(&distinct)?;
-        let (order, batches) = batches(&tokens);
-        let batch = |range: &std::ops::Range<usize>| -> Result<Vec<Coded>> {
-            if stop.load(Ordering::Relaxed) {
-                return Err(Error::interrupted("stopped"));
-            }
-            let texts = || order[range.clone()].iter().map(|&text| &tokens[text]);
-            let logits = self.bundle.logits(&PackedBatch::new(texts()))?;
-            Ok(logits.iter().zip(texts()).map(|(l, t)| self.decide(l, t.truncated)).collect())
-        };
-        let done: Result<Vec<Vec<Coded>>> = batches.par_iter().with_max_len(1).map(batch).collect();
-        let mut coded: Vec<(usize, Coded)> =
-            order.iter().copied().zip(done?.into_iter().flatten()).collect();
-        coded.sort_unstable_by_key(|(text, _)| *text);
-        Ok(CodedTexts { distinct: coded.into_iter().map(|(_, coded)| coded).collect(), place })
+        let read = self.bundle.read(&distinct)?;
+        let logits = self.bundle.logits(&read, stop)?;
+        let decide =
+            |(logits, text): (&Vec<Vec<f64>>, &ReadText)| self.decide(logits, text.truncated());
+        Ok(CodedTexts { distinct: logits.par_iter().zip(&read).map(decide).collect(), place })
     }
 
     fn decide(&self, logits: &[Vec<f64>], truncated: bool) -> Coded {
@@ -105,15 +88,6 @@ fn distinct<'t>(texts: &[&'t str]) -> (Vec<&'t str>, Vec<usize>) {
     (distinct, place)
 }
 
-/// The texts in order of length, and the ranges of that order that form the batches.
-fn batches(tokens: &[TokenizedText]) -> (Vec<usize>, Vec<std::ops::Range<usize>>) {
-    let mut order: Vec<usize> = (0..tokens.len()).collect();
-    order.sort_by_key(|&text| tokens[text].ids.len());
-    let lengths: Vec<usize> = order.iter().map(|&text| tokens[text].ids.len()).collect();
-    let batches = pack(&lengths, BATCH_TOKENS, BATCH_TEXTS);
-    (order, batches)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,13 +97,5 @@ mod tests {
         let (texts, place) = distinct(&["a", "b", "a", "c", "b"]);
         assert_eq!(texts, ["a", "b", "c"]);
         assert_eq!(place, [0, 1, 0, 2, 1]);
-    }
-
-    #[test]
-    fn batches_hold_texts_of_like_length() {
-        let text = |n| TokenizedText { ids: vec![0; n], truncated: false };
-        let (order, ranges) = batches(&[text(1500), text(3), text(1000), text(4), text(3)]);
-        assert_eq!(order, [1, 4, 3, 2, 0]);
-        assert_eq!(ranges, [0..4, 4..5]);
     }
 }

@@ -9,7 +9,7 @@ use super::{Example, Examples, Randomness, Recipe, TextLogits};
 use crate::codebook::{Codebook, Tier};
 use crate::encoder::{Encoder, Parameters, Quiet};
 use crate::error::Result;
-use crate::heads::logistic::{LinearHead, fit};
+use crate::heads::logistic::{DenseRows, Design, LinearHead, fit};
 use crate::heads::{Heads, denominators, targets};
 
 /// The length that embeddings are brought to before heads are fitted.
@@ -48,6 +48,8 @@ pub fn fit_heads(
     let scale = LENGTH * (examples.train.len() as f64 / square.max(1e-12)).sqrt();
     let scaled = |v: &[f32]| v.iter().map(|v| v * scale as f32).collect::<Vec<f32>>();
     let (train, validation) = (scaled(&train), scaled(&validation));
+    let train = DenseRows { values: &train, rows: examples.train.len() };
+    let validation = DenseRows { values: &validation, rows: examples.validation.len() };
     let rows = codes(&examples.train.iter().collect::<Vec<_>>());
     let held = codes(&examples.validation.iter().collect::<Vec<_>>());
     let weights = recipe.label_weights(codebook, &examples.train);
@@ -61,8 +63,7 @@ pub fn fit_heads(
             let goal = targets(codebook, tier, &rows, &weights, 0.0, sums[tier]);
             let check = targets(codebook, tier, &held, &weights, 0.0, held_sums[tier]);
             let counted = held.iter().any(|codes| codes[tier].is_coded());
-            let mut head =
-                LinearHead { weight: vec![0.0; labels * hidden], bias: vec![0.0; labels] };
+            let mut head = LinearHead::zero(labels, hidden);
             let mut best: Option<(f64, LinearHead)> = None;
             let mut penalties = recipe.penalties.clone();
             penalties.sort_by(|a, b| b.total_cmp(a));
@@ -70,7 +71,7 @@ pub fn fit_heads(
             for (i, &penalty) in penalties.iter().enumerate() {
                 head = fit(&train, &goal, penalty, head);
                 let loss = if counted {
-                    let logits = head.logits(&validation, held.len());
+                    let logits = validation.logits(&head);
                     check.evaluate(&logits, held.len(), &mut vec![0.0; logits.len()])
                 } else {
                     i.abs_diff(middle) as f64
@@ -137,6 +138,7 @@ mod tests {
         let example = |i: usize| Example {
             row: i as u64,
             text: tokens.tokenize(texts[i]).unwrap(),
+            ngrams: crate::heads::lexical::NGrams::of(texts[i]),
             codes: vec![
                 crate::codebook::Code::Coded(crate::codebook::LabelSet::one(i % 2)),
                 crate::codebook::Code::NotAsked,

@@ -2,8 +2,9 @@
 
 use super::Recipe;
 use crate::codebook::{Code, Codebook};
-use crate::encoder::{PackedBatch, TokenizedText, pack};
+use crate::encoder::{PackedBatch, TokenizedText};
 use crate::heads::LabelWeights;
+use crate::heads::lexical::NGrams;
 
 /// One coded text.
 #[derive(Clone, Debug)]
@@ -12,6 +13,8 @@ pub struct Example {
     pub row: u64,
     /// Its tokens.
     pub text: TokenizedText,
+    /// Its hashed n-grams.
+    pub ngrams: NGrams,
     /// Its gold codes, one a tier.
     pub codes: Vec<Code>,
 }
@@ -64,21 +67,13 @@ pub(super) fn shards<'a>(batch: &[&'a Example], shards: usize) -> Vec<Vec<&'a Ex
     parts
 }
 
-/// The indices of the examples, shortest text first, cut into batches for evaluation.
-pub(super) fn by_length(examples: &[Example], budget: usize) -> Vec<Vec<usize>> {
-    let mut order: Vec<usize> = (0..examples.len()).collect();
-    order.sort_by_key(|&i| (examples[i].text.ids.len(), i));
-    let lengths: Vec<usize> = order.iter().map(|&i| examples[i].text.ids.len()).collect();
-    pack(&lengths, budget, usize::MAX).into_iter().map(|r| order[r].to_vec()).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn example(row: u64, tokens: usize) -> Example {
         let text = TokenizedText { ids: vec![1; tokens], truncated: false };
-        Example { row, text, codes: Vec::new() }
+        Example { row, text, ngrams: NGrams::default(), codes: Vec::new() }
     }
 
     #[test]
@@ -92,13 +87,5 @@ mod tests {
             let rows: Vec<u64> = parts.iter().flatten().map(|e| e.row).collect();
             assert_eq!(rows, (0..9).collect::<Vec<_>>());
         }
-    }
-
-    #[test]
-    fn evaluation_batches_hold_every_row_once() {
-        let examples: Vec<Example> = (0..9).map(|i| example(i, 20 - i as usize)).collect();
-        let mut all: Vec<usize> = by_length(&examples, 30).concat();
-        all.sort_unstable();
-        assert_eq!(all, (0..9).collect::<Vec<_>>());
     }
 }

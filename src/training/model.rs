@@ -5,12 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use candle_core::{Device, Tensor, Var};
 use rayon::prelude::*;
 
-use super::example::{by_length, packed};
+use super::example::packed;
 use super::optimiser::AdamW;
 use super::schedule::layer_factor;
 use super::{Example, Examples, Recipe};
 use crate::codebook::Codebook;
-use crate::encoder::{Encoder, EncoderConfig, PackedBatch, Parameters, Quiet, WORD_EMBEDDINGS};
+use crate::encoder::{
+    Encoder, EncoderConfig, PackedBatch, Parameters, Quiet, WORD_EMBEDDINGS, by_length,
+};
 use crate::error::{Error, Result};
 use crate::heads::Heads;
 use crate::heads::logistic::LinearHead;
@@ -215,7 +217,8 @@ pub(super) fn in_batches<T: Send, O: Default>(
     forward: impl Fn(&PackedBatch) -> Result<T> + Sync,
     mut gather: impl FnMut(&mut O, T, &[usize]),
 ) -> Result<O> {
-    let batches = by_length(examples, EVALUATION_TOKENS);
+    let texts: Vec<_> = examples.iter().map(|example| &example.text).collect();
+    let batches = by_length(&texts, EVALUATION_TOKENS, usize::MAX);
     let results: Vec<T> = batches
         .par_iter()
         .map(|rows| forward(&packed(&rows.iter().map(|&i| &examples[i]).collect::<Vec<_>>())))

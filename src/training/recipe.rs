@@ -76,6 +76,10 @@ pub struct Recipe {
     pub fitted_start: bool,
     /// L2 penalties that are tried for heads on frozen embeddings.
     pub penalties: Vec<f64>,
+    /// N-grams that the lexical heads know at most; 0 trains none.
+    pub lexical_features: usize,
+    /// L2 penalty of the lexical heads, against the loss summed over rows.
+    pub lexical_penalty: f64,
     /// Seconds between checkpoints; they do not change the result.
     pub checkpoint_seconds: f64,
 }
@@ -109,6 +113,8 @@ impl Default for Recipe {
             multi_weight: 1.0,
             fitted_start: true,
             penalties: vec![1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1],
+            lexical_features: 20_000,
+            lexical_penalty: 1.0,
             checkpoint_seconds: 30.0,
         }
     }
@@ -171,6 +177,7 @@ impl Recipe {
             ("batch_tokens", self.batch_tokens, 8, 1 << 20),
             ("shards", self.shards, 1, 256),
             ("max_tokens", self.max_tokens, 3, 1 << 15),
+            ("lexical_features", self.lexical_features, 0, 1 << 20),
         ];
         if self.format != 1 {
             return Err(("format", format!("format {} is not known, only 1", self.format)));
@@ -197,6 +204,7 @@ impl Recipe {
             ("positive_weighting", self.positive_weighting, 0.0, 2.0),
             ("weight_limit", self.weight_limit, 1.0, 1e6),
             ("multi_weight", self.multi_weight, 0.0, 1e3),
+            ("lexical_penalty", self.lexical_penalty, 1e-6, 1e6),
             ("checkpoint_seconds", self.checkpoint_seconds, 0.0, 1e6),
         ];
         for (name, value, low, high) in numbers {

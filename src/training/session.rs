@@ -77,25 +77,39 @@ fn better(new: &EpochRecord, old: &EpochRecord) -> bool {
     (new.score.mean, -new.validation_loss) > (old.score.mean, -old.validation_loss)
 }
 
+/// What a training starts from.
+pub struct Start<'a> {
+    /// The codebook.
+    pub codebook: &'a Codebook,
+    /// The encoder's sizes.
+    pub config: &'a EncoderConfig,
+    /// The encoder's tensors.
+    pub parameters: &'a Parameters,
+    /// The rows.
+    pub examples: Examples,
+    /// One head a tier.
+    pub heads: &'a [LinearHead],
+    /// How to train.
+    pub recipe: &'a Recipe,
+    /// Where random draws come from.
+    pub randomness: Randomness,
+    /// Where log and checkpoints go.
+    pub run: &'a RunFolder,
+}
+
 /// Trains encoder and heads; continues from a checkpoint in the run folder.
 ///
 /// # Errors
 /// If a tensor cannot learn, the loss is no longer finite, the state cannot be written, or the
 /// user stops it (the state is saved then).
-#[allow(clippy::too_many_arguments)]
 pub fn train(
-    codebook: &Codebook,
-    config: &EncoderConfig,
-    parameters: &Parameters,
-    mut examples: Examples,
-    heads: &[LinearHead],
-    recipe: &Recipe,
-    randomness: Randomness,
-    run: &RunFolder,
+    start: Start,
     scorer: Scorer,
     observer: &mut dyn Observer,
     stop: &AtomicBool,
 ) -> Result<Trained> {
+    let Start { codebook, config, parameters, mut examples, heads, recipe, randomness, run } =
+        start;
     let vocabulary = compact(&mut examples);
     let weights = recipe.label_weights(codebook, &examples.train);
     let model = TrainingModel::new(codebook, config, parameters, vocabulary, heads, recipe)?;
