@@ -60,6 +60,10 @@ pub(super) fn card(codebook: &Codebook, manifest: &Manifest) -> String {
     line(format!("- base encoder {}", manifest.plan.base));
     line(format!("- recipe {}, seed {}", manifest.plan.recipe, manifest.plan.seed));
     line(format!("- Confide {}, kernel level {}", manifest.plan.version, manifest.plan.kernel));
-    line("\nIt holds no text of any comment.".into());
+    line(
+        "\nIt holds no text of any comment; words and word parts that stood in several training"
+            .into(),
+    );
+    line("texts are known to it as hashes (`lexical.features`).".into());
     out
 }

@@ -114,7 +114,7 @@ impl Default for Recipe {
             fitted_start: true,
             penalties: vec![1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1],
             lexical_features: 20_000,
-            lexical_penalty: 1.0,
+            lexical_penalty: 2.0,
             checkpoint_seconds: 30.0,
         }
     }

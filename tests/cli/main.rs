@@ -12,6 +12,7 @@ mod codebook;
 mod doctor;
 mod evaluate;
 mod interruption;
+mod lexical;
 mod quickstart;
 mod split;
 mod tables;

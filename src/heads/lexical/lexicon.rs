@@ -9,6 +9,10 @@ use crate::heads::logistic::{Design, LinearHead};
 /// single text would only serve to recognise it.
 const MIN_TEXTS: u32 = 2;
 
+/// The length of the words' part of a vector, and of the characters': there are many more of
+/// these, each says less, and at equal length they would drown the words.
+const LENGTHS: [f64; 2] = [1.0, 0.5];
+
 /// The positions and values of a vector that are not zero, ordered by position.
 pub type SparseVector = Vec<(u32, f32)>;
 
@@ -66,11 +70,11 @@ impl Lexicon {
         self.hashes.is_empty()
     }
 
-    /// The known n-grams of a text, (1 + ln count) · idf, words and characters each brought to
-    /// length 1 (tf-idf with sublinear counts; Manning, Raghavan and Schütze 2008, section 6.4).
+    /// The known n-grams of a text, (1 + ln count) · idf, words brought to length 1 and
+    /// characters to ½ (tf-idf with sublinear counts; Manning, Raghavan and Schütze 2008, section 6.4).
     pub fn vector(&self, text: &NGrams) -> SparseVector {
         let mut vector: SparseVector = Vec::new();
-        for block in [&text.words, &text.characters] {
+        for (block, target) in [&text.words, &text.characters].into_iter().zip(LENGTHS) {
             let start = vector.len();
             for (hash, count) in block {
                 if let Ok(at) = self.hashes.binary_search(hash) {
@@ -80,7 +84,9 @@ impl Lexicon {
             }
             let square: f64 = vector[start..].iter().map(|(_, v)| f64::from(v * v)).sum();
             let length = square.sqrt().max(f64::MIN_POSITIVE);
-            vector[start..].iter_mut().for_each(|(_, v)| *v = (f64::from(*v) / length) as f32);
+            vector[start..]
+                .iter_mut()
+                .for_each(|(_, v)| *v = (f64::from(*v) * target / length) as f32);
         }
         vector.sort_unstable_by_key(|(at, _)| *at);
         vector
@@ -140,13 +146,13 @@ mod tests {
     }
 
     #[test]
-    fn values_are_tf_idf_of_unit_length_by_block() {
+    fn values_are_tf_idf_of_a_fixed_length_by_block() {
         let lexicon = learn(&["a b", "a c", "a b"], 100);
         let vector = lexicon.vector(&NGrams::of("a a b z"));
         let idf = |n: f64| (4.0 / (1.0 + n)).ln() + 1.0;
         let (a, b) = ((1.0 + 2f64.ln()) * idf(3.0), idf(2.0));
         let length = a.hypot(b);
-        let mut expected = [a / length, a / length, b / length, b / length];
+        let mut expected = [a, b, a / 2.0, b / 2.0].map(|value| value / length);
         let mut values: Vec<f64> = vector.iter().map(|(_, v)| f64::from(*v)).collect();
         values.sort_by(f64::total_cmp);
         expected.sort_by(f64::total_cmp);
