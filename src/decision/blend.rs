@@ -7,10 +7,10 @@ use crate::codebook::{Code, Codebook};
 /// One factor a tier for the lexical logits, such that encoder + factor · lexical tells the
 /// validation rows' codes best.
 ///
-/// With the encoder's logits at their own temperature, the factor v and a common temperature T
-/// minimise the negative log-likelihood plus the same pull of both towards 1 that temperatures have: both voices count
-/// alike unless the rows say otherwise (stacking with one weight a tier; Wolpert 1992, here on
-/// held-out rows). A tier that no row codes has v = 1.
+/// With the encoder's logits at their own temperature, the factor v and a common temperature
+/// minimise the negative log-likelihood, both pulled towards 1 as temperatures are: the voices
+/// count alike unless the rows say otherwise (stacking, Wolpert 1992, with one weight a tier and
+/// on held-out rows). A tier that no row codes has v = 1.
 pub fn fit_blend(
     codebook: &Codebook,
     encoder: &[Vec<Vec<f64>>],

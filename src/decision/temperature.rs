@@ -3,10 +3,10 @@
 
 use crate::codebook::{LabelSet, TierKind};
 
-/// Strength of the pull of a factor towards 1: the fit minimises the summed negative log-likelihood plus
+/// Strength of the pull towards 1: fits minimise the summed negative log-likelihood plus
 /// `RIDGE · (ln T)²`, a normal prior on ln T with standard deviation 0.5. A handful of rows
 /// hardly moves T; a hundred rows decide for themselves.
-pub(super) const RIDGE: f64 = 2.0;
+const RIDGE: f64 = 2.0;
 
 /// The logarithm is sought within ± this (a factor from 0.05 to 20).
 const RANGE: f64 = 3.0;
