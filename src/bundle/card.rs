@@ -64,6 +64,10 @@ pub(super) fn card(codebook: &Codebook, manifest: &Manifest) -> String {
         "\nIt holds no text of any comment; words and word parts that stood in several training"
             .into(),
     );
-    line("texts are known to it as hashes (`lexical.features`).".into());
+    line(
+        "texts are known to it as hashes (`lexical.features`), in which a word that is guessed"
+            .into(),
+    );
+    line("can be found. `lexical_features = 0` in the recipe leaves them out.".into());
     out
 }

@@ -131,11 +131,6 @@ impl Bundle {
         &self.codebook
     }
 
-    /// The tokenizer, cutting texts to the length that the bundle was trained with.
-    pub fn tokens(&self) -> &Tokens {
-        &self.tokens
-    }
-
     /// How logits become answers.
     pub fn decisions(&self) -> &Decisions {
         &self.decisions

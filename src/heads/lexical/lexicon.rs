@@ -71,7 +71,8 @@ impl Lexicon {
     }
 
     /// The known n-grams of a text, (1 + ln count) · idf, words brought to length 1 and
-    /// characters to ½ (tf-idf with sublinear counts; Manning, Raghavan and Schütze 2008, section 6.4).
+    /// characters to ½ (tf-idf with sublinear counts; Manning, Raghavan and Schütze 2008,
+    /// section 6.4).
     pub fn vector(&self, text: &NGrams) -> SparseVector {
         let mut vector: SparseVector = Vec::new();
         for (block, target) in [&text.words, &text.characters].into_iter().zip(LENGTHS) {
@@ -103,7 +104,13 @@ pub struct SparseRows {
 
 impl Design for SparseRows {
     fn logits(&self, head: &LinearHead) -> Vec<f32> {
-        self.rows.iter().flat_map(|row| head_logits(row, head, self.width)).collect()
+        let labels = || head.bias.iter().enumerate();
+        let of_row = |row| {
+            labels().map(move |(label, bias)| {
+                terms(row, head, label, self.width).fold(*bias, |sum, (w, v)| sum + w * v)
+            })
+        };
+        self.rows.iter().flat_map(of_row).collect()
     }
 
     fn weight_gradient(&self, slopes: &[f32], labels: usize) -> Vec<f32> {
@@ -119,12 +126,15 @@ impl Design for SparseRows {
     }
 }
 
-fn head_logits(row: &SparseVector, head: &LinearHead, width: usize) -> Vec<f32> {
-    let of_label = |(label, bias): (usize, &f32)| {
-        let weight = &head.weight[label * width..][..width];
-        row.iter().fold(*bias, |sum, (at, value)| sum + weight[*at as usize] * value)
-    };
-    head.bias.iter().enumerate().map(of_label).collect()
+/// What a label of the head weighs at each n-gram of the text, and that n-gram's value.
+pub(super) fn terms<'a>(
+    text: &'a SparseVector,
+    head: &'a LinearHead,
+    label: usize,
+    width: usize,
+) -> impl Iterator<Item = (f32, f32)> + 'a {
+    let weight = &head.weight[label * width..][..width];
+    text.iter().map(|(at, value)| (weight[*at as usize], *value))
 }
 
 #[cfg(test)]

@@ -9,6 +9,8 @@ mod ngrams;
 pub use lexicon::{Lexicon, SparseRows, SparseVector};
 pub use ngrams::NGrams;
 
+use lexicon::terms;
+
 use candle_core::{Device, Tensor};
 use safetensors::{Dtype, SafeTensors};
 
@@ -43,10 +45,8 @@ impl LexicalHeads {
         let width = self.lexicon.len();
         let of_tier = |head: &LinearHead| {
             let of_label = |(label, bias): (usize, &f32)| {
-                let weight = &head.weight[label * width..][..width];
-                let terms =
-                    text.iter().map(|(at, v)| f64::from(weight[*at as usize]) * f64::from(*v));
-                f64::from(*bias) + terms.sum::<f64>()
+                let terms = terms(text, head, label, width);
+                f64::from(*bias) + terms.map(|(w, v)| f64::from(w) * f64::from(v)).sum::<f64>()
             };
             head.bias.iter().enumerate().map(of_label).collect()
         };

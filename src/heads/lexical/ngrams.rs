@@ -11,7 +11,7 @@ const WORD_SEED: u32 = 1;
 const CHARACTER_SEED: u32 = 2;
 
 /// How often each n-gram stands in a text, ordered by hash. An n-gram is known by its xxHash-32
-/// alone; the text cannot be read back from it.
+/// alone. Order is lost, but not secrecy gained: whoever guesses a word can look for its hash.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NGrams {
     /// Words, symbols and emoji, in lower case.
