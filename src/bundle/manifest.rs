@@ -64,6 +64,11 @@ impl FileDigests {
         self.0.insert(name.to_owned(), hex_sha256(bytes));
     }
 
+    /// Whether the bundle has such a file.
+    pub fn lists(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
     /// Refuses bytes that are not those of the file; `place` names it.
     pub fn check(&self, name: &str, bytes: &[u8], place: &str) -> Result<()> {
         if self.0.get(name).is_some_and(|noted| *noted == hex_sha256(bytes)) {

@@ -16,8 +16,8 @@ use rayon::prelude::*;
 use crate::codebook::{Codebook, hex_sha256};
 use crate::decision::Decisions;
 use crate::encoder::{
-    Encoder, EncoderConfig, ModelFiles, PackedBatch, Quiet, TokenizedText, Tokens, by_length,
-    load_weights,
+    ADAPTER_CONFIG, ADAPTER_WEIGHTS, Encoder, EncoderConfig, ModelFiles, PackedBatch, Quiet,
+    TokenizedText, Tokens, by_length, load_weights,
 };
 use crate::error::{Error, Result};
 use crate::heads::Heads;
@@ -65,11 +65,12 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// Opens a bundle.
+    /// Opens a bundle; `base` says where the encoder of a bundle with an adapter is, if it is
+    /// not found by the name that the manifest gives.
     ///
     /// # Errors
     /// If a file is missing, damaged, or does not belong to the others; it is named.
-    pub fn load(folder: &Path) -> Result<Self> {
+    pub fn load(folder: &Path, base: Option<&str>) -> Result<Self> {
         if !folder.is_dir() {
             return Err(Error::model("there is no bundle here")
                 .at(folder.display().to_string())
@@ -91,10 +92,7 @@ impl Bundle {
                 .at(place(folder, CODEBOOK))
                 .advise("copy the whole bundle again, or train it anew"));
         }
-        let files = ModelFiles::read(folder, &folder.display().to_string())?;
-        whole("config.json", &files.config)?;
-        whole("tokenizer.json", &files.tokenizer)?;
-        whole("model.safetensors", &files.weights)?;
+        let files = encoder_files(folder, &manifest, &digests, base)?;
         let config = files.config()?;
         let tokens = files.tokens(&config, manifest.max_tokens)?;
         let encoder = Encoder::new(&config, &files.parameters(&config)?)?;
@@ -211,6 +209,50 @@ impl Bundle {
         }
         Ok(logits)
     }
+}
+
+/// The encoder's files: the bundle's own, or its adapter on a base of the digest that the
+/// manifest holds.
+fn encoder_files(
+    folder: &Path,
+    manifest: &Manifest,
+    digests: &FileDigests,
+    base: Option<&str>,
+) -> Result<ModelFiles> {
+    let name = folder.display().to_string();
+    let whole = |file: &str, bytes: &[u8]| digests.check(file, bytes, &place(folder, file));
+    if !digests.lists(ADAPTER_WEIGHTS) {
+        let files = ModelFiles::read(folder, &name)?;
+        whole("config.json", &files.config)?;
+        whole("tokenizer.json", &files.tokenizer)?;
+        whole("model.safetensors", &files.weights)?;
+        return Ok(files);
+    }
+    let wanted = base.unwrap_or(&manifest.base);
+    let base = ModelFiles::find(wanted).map_err(|error| match base {
+        Some(_) => error,
+        None => Error::model(format!(
+            "the bundle is an adapter of the encoder '{wanted}', which is not found: {error}"
+        ))
+        .at(name.clone())
+        .advise("name the encoder's folder with --base"),
+    })?;
+    if base.digest() != manifest.plan.base {
+        return Err(Error::model(format!(
+            "the bundle is an adapter of another encoder than '{wanted}' (the digests differ)"
+        ))
+        .at(name)
+        .advise("name the encoder that it was trained on with --base"));
+    }
+    for file in ["config.json", "tokenizer.json"] {
+        whole(file, &read(folder, file)?)?;
+    }
+    let files = ModelFiles::adapted(folder, &name, base)?;
+    if let Some(adapter) = &files.adapter {
+        whole(ADAPTER_CONFIG, &adapter.config)?;
+        whole(ADAPTER_WEIGHTS, &adapter.weights)?;
+    }
+    Ok(files)
 }
 
 fn place(folder: &Path, file: &str) -> String {

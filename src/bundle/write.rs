@@ -6,7 +6,9 @@ use super::{CARD, CODEBOOK, DECISION, FileDigests, HEADS, MANIFEST, Manifest, ca
 use crate::codebook::Codebook;
 use crate::corpus::WholeFile;
 use crate::decision::Decisions;
-use crate::encoder::{ModelFiles, Parameters, save_weights};
+use crate::encoder::{
+    ADAPTER_CONFIG, ADAPTER_WEIGHTS, Adapter, ModelFiles, Parameters, save_weights,
+};
 use crate::error::{Error, Result};
 
 /// A bundle being written under a temporary name.
@@ -36,20 +38,39 @@ impl BundleWriter {
         WholeFile::write_all_to(&self.folder.join(name), bytes)
     }
 
-    /// Writes the encoder: the base's own configuration and tokenizer, and its weights as
-    /// trained, or as they were.
+    /// Writes the encoder as trained, with the base's own configuration and tokenizer.
     ///
     /// # Errors
     /// If a file cannot be written.
-    pub fn encoder(&mut self, base: &ModelFiles, trained: Option<&Parameters>) -> Result<()> {
+    pub fn encoder(&mut self, base: &ModelFiles, trained: &Parameters) -> Result<()> {
+        self.texts_to_tokens(base)?;
+        self.put("model.safetensors", &save_weights(trained.iter(), None)?)
+    }
+
+    /// Writes the encoder as it was.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub fn base(&mut self, base: &ModelFiles) -> Result<()> {
+        self.texts_to_tokens(base)?;
+        self.put("model.safetensors", &base.weights)
+    }
+
+    /// Writes an adapter in the place of the encoder's weights; the manifest refers to these by
+    /// name and digest.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub fn adapter(&mut self, base: &ModelFiles, adapter: &Adapter, name: &str) -> Result<()> {
+        self.texts_to_tokens(base)?;
+        let (config, weights) = adapter.files(name)?;
+        self.put(ADAPTER_CONFIG, &config)?;
+        self.put(ADAPTER_WEIGHTS, &weights)
+    }
+
+    fn texts_to_tokens(&mut self, base: &ModelFiles) -> Result<()> {
         self.put("config.json", &base.config)?;
-        self.put("tokenizer.json", &base.tokenizer)?;
-        match trained {
-            Some(parameters) => {
-                self.put("model.safetensors", &save_weights(parameters.iter(), None)?)
-            }
-            None => self.put("model.safetensors", &base.weights),
-        }
+        self.put("tokenizer.json", &base.tokenizer)
     }
 
     /// Writes heads, codebook, decisions, manifest and model card.

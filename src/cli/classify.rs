@@ -47,6 +47,9 @@ pub struct ClassifyArgs {
     #[arg(long, value_enum, value_name = "KIND", env = "CONFIDE_PROBABILITIES",
         num_args = 0..=1, default_missing_value = "path")]
     probabilities: Option<Probabilities>,
+    /// The encoder of a bundle that holds an adapter, if it is not found by its name
+    #[arg(long, value_name = "MODEL", env = "CONFIDE_BASE")]
+    base: Option<String>,
     /// Replace an output that exists, and discard an unfinished coding
     #[arg(long, env = "CONFIDE_FORCE", value_parser = FalseyValueParser::new())]
     force: bool,
@@ -64,7 +67,7 @@ enum Probabilities {
 }
 
 pub fn run(args: &ClassifyArgs, global: &Global) -> Result<Outcome> {
-    let bundle = Bundle::load(&args.bundle)?;
+    let bundle = Bundle::load(&args.bundle, args.base.as_deref())?;
     let source = Source::new(&args.table, args.input.options());
     let columns = ColumnOptions {
         coder: args.coder.clone(),

@@ -41,6 +41,9 @@ pub struct EvaluateArgs {
     /// Which rows to score [default: test; all where there is no split column]
     #[arg(long, value_enum, env = "CONFIDE_SPLIT")]
     split: Option<Chosen>,
+    /// The encoder of a bundle that holds an adapter, if it is not found by its name
+    #[arg(long, value_name = "MODEL", env = "CONFIDE_BASE")]
+    base: Option<String>,
     /// Print one JSON document instead of tables
     #[arg(long, env = "CONFIDE_JSON", value_parser = FalseyValueParser::new())]
     json: bool,
@@ -70,7 +73,7 @@ pub fn run(args: &EvaluateArgs, global: &Global) -> Result<Outcome> {
     if let Some(metrics) = &metrics {
         refuse_existing(metrics, args.force)?;
     }
-    let bundle = Bundle::load(&args.bundle)?;
+    let bundle = Bundle::load(&args.bundle, args.base.as_deref())?;
     let table = read_gold(&args.data, bundle.codebook(), &args.input.options(), None)?;
     let rows = chosen(usable(table, &messages)?, args.split)?;
     let evaluation = evaluate_rows(&bundle, &rows, &messages)?;

@@ -115,7 +115,7 @@ pub fn run(args: &QuickstartArgs, global: &Global, sandbox: &Sandbox) -> Result<
 
     messages.note("2/4 train: one encoder, one head per tier");
     if study.bundle.exists() {
-        let found = Bundle::load(&study.bundle)?;
+        let found = Bundle::load(&study.bundle, None)?;
         let asked = serde_json::to_value(&recipe).ok();
         if asked.as_ref() != Some(&found.manifest().recipe)
             || found.manifest().plan.seed != global.seed
@@ -139,7 +139,7 @@ pub fn run(args: &QuickstartArgs, global: &Global, sandbox: &Sandbox) -> Result<
     }
 
     messages.note("3/4 evaluate: the held-out test comments, in both views");
-    let bundle = Bundle::load(&study.bundle)?;
+    let bundle = Bundle::load(&study.bundle, None)?;
     let evaluation = evaluate_rows(&bundle, &test, &messages)?;
     std::fs::create_dir_all(&study.evaluation)
         .map_err(|e| Error::writing(&study.evaluation, &e))?;

@@ -22,8 +22,8 @@ use crate::decision::{blend, fit, fit_blend};
 use crate::encoder::{Encoder, EncoderConfig, ModelFiles, Parameters};
 use crate::error::{Error, Kind, Result, shown};
 use crate::training::{
-    EpochRecord, Examples, Mode, Plan, Randomness, Recipe, RunFolder, Start, TextLogits, fit_heads,
-    fit_lexical, random_heads, train, train_frozen,
+    EpochRecord, Examples, Mode, Plan, Randomness, Recipe, RunFolder, Start, TextLogits,
+    TrainedEncoder, fit_heads, fit_lexical, random_heads, train, train_frozen,
 };
 
 /// Trains an encoder and one head per tier on coded rows, and writes a bundle
@@ -47,7 +47,7 @@ pub struct TrainArgs {
     /// The encoder: a folder, a shipped name, or a hub id in the local cache
     #[arg(long, value_name = "MODEL", env = "CONFIDE_BASE", default_value = "minilm")]
     base: String,
-    /// How to train: full, frozen, or a recipe file
+    /// How to train: full, lora, frozen, or a recipe file
     #[arg(long, value_name = "FILE", env = "CONFIDE_RECIPE", default_value = "full")]
     recipe: String,
     /// The folder to write
@@ -156,7 +156,7 @@ pub(super) fn train_bundle(
     let fitting = Fitting { codebook, config: &config, parameters: &parameters, recipe, seed };
     let fitted = match recipe.mode {
         Mode::Frozen => fitting.frozen(&examples),
-        Mode::Full => fitting.full(&examples, &gold, &run, messages, stop),
+        Mode::Full | Mode::Lora => fitting.full(&examples, &gold, &run, messages, stop),
     };
     let mut result = fitted.inspect_err(|error| {
         if matches!(error.kind(), Kind::Model | Kind::Data) {
@@ -197,7 +197,14 @@ pub(super) fn train_bundle(
     });
     run.write("run.json", format!("{record:#}\n").as_bytes())?;
     let mut bundle = BundleWriter::begin(output, run.path())?;
-    bundle.encoder(&files, result.encoder.as_ref())?;
+    match result.encoder {
+        Some(TrainedEncoder::Full(trained)) => bundle.encoder(&files, &trained)?,
+        Some(TrainedEncoder::Adapter(adapter)) => {
+            bundle.adapter(&files, &adapter, &manifest.base)?
+        }
+        None if files.adapter.is_some() => bundle.encoder(&files, &parameters)?,
+        None => bundle.base(&files)?,
+    }
     bundle.rest(&result.heads, codebook, &decisions, &manifest)?;
     bundle.finish()?;
     run.remove_checkpoints();
@@ -211,7 +218,7 @@ pub(super) fn train_bundle(
 }
 
 struct Fitted {
-    encoder: Option<Parameters>,
+    encoder: Option<TrainedEncoder>,
     heads: Parameters,
     validation: TextLogits,
     history: Vec<EpochRecord>,

@@ -2,7 +2,8 @@
 
 use candle_core::Tensor;
 
-use super::ops::{attention, dropout, dropout_add, embeddings, gelu, layer_norm, linear};
+use super::affine::{Affine, Norm};
+use super::ops::{attention, dropout, dropout_add, embeddings, gelu};
 use super::weights::{Parameters, TensorSpec, WORD_EMBEDDINGS};
 use super::{BertConfig, Noise, PackedBatch};
 use crate::error::Result;
@@ -17,18 +18,6 @@ pub struct Bert {
     layers: Vec<Layer>,
     heads: usize,
     epsilon: f64,
-}
-
-#[derive(Clone, Debug)]
-struct Affine {
-    weight: Tensor,
-    bias: Tensor,
-}
-
-#[derive(Clone, Debug)]
-struct Norm {
-    gain: Tensor,
-    bias: Tensor,
 }
 
 #[derive(Clone, Debug)]
@@ -86,30 +75,6 @@ impl BertConfig {
 const POSITIONS: &str = "embeddings.position_embeddings.weight";
 const KINDS: &str = "embeddings.token_type_embeddings.weight";
 
-impl Affine {
-    fn new(parameters: &Parameters, name: &str) -> Result<Self> {
-        Ok(Self {
-            weight: parameters.get(&format!("{name}.weight"))?,
-            bias: parameters.get(&format!("{name}.bias"))?,
-        })
-    }
-
-    fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
-        linear(x, &self.weight, &self.bias)
-    }
-}
-
-impl Norm {
-    fn new(parameters: &Parameters, name: &str) -> Result<Self> {
-        let Affine { weight, bias } = Affine::new(parameters, name)?;
-        Ok(Self { gain: weight, bias })
-    }
-
-    fn forward(&self, x: &Tensor, epsilon: f64) -> candle_core::Result<Tensor> {
-        layer_norm(x, &self.gain, &self.bias, epsilon)
-    }
-}
-
 impl Bert {
     /// Builds the encoder on its parameters.
     ///
@@ -156,19 +121,21 @@ impl Bert {
         for layer in &self.layers {
             let mask = noise.attention(segments, self.heads);
             let context = attention(
-                &layer.query.forward(&x)?,
-                &layer.key.forward(&x)?,
-                &layer.value.forward(&x)?,
+                &layer.query.forward(&x, segments, noise)?,
+                &layer.key.forward(&x, segments, noise)?,
+                &layer.value.forward(&x, segments, noise)?,
                 segments,
                 self.heads,
                 mask.as_ref(),
             )?;
+            let context = layer.context.forward(&context, segments, noise)?;
             let mask = noise.hidden(segments, width);
-            let y = dropout_add(&layer.context.forward(&context)?, &x, mask.as_ref())?;
+            let y = dropout_add(&context, &x, mask.as_ref())?;
             let y = layer.attention_norm.forward(&y, self.epsilon)?;
-            let wide = gelu(&layer.widen.forward(&y)?)?;
+            let wide = gelu(&layer.widen.forward(&y, segments, noise)?)?;
+            let narrow = layer.narrow.forward(&wide, segments, noise)?;
             let mask = noise.hidden(segments, width);
-            let z = dropout_add(&layer.narrow.forward(&wide)?, &y, mask.as_ref())?;
+            let z = dropout_add(&narrow, &y, mask.as_ref())?;
             x = layer.output_norm.forward(&z, self.epsilon)?;
         }
         Ok(x)

@@ -1,8 +1,10 @@
 //! The open transformer: texts to tokens, tokens to vectors.
 
+mod affine;
 mod batch;
 mod bert;
 mod config;
+mod lora;
 pub mod ops;
 mod source;
 mod tokens;
@@ -11,8 +13,9 @@ mod weights;
 pub use batch::{PackedBatch, by_length, pack};
 pub use bert::Bert;
 pub use config::{BertConfig, EncoderConfig};
+pub use lora::{AdaptedModule, Adapter, LoraConfig, adapted_modules, is_up};
 pub use ops::Segments;
-pub use source::{ModelFiles, SHIPPED};
+pub use source::{ADAPTER_CONFIG, ADAPTER_WEIGHTS, ModelFiles, SHIPPED};
 pub use tokens::{TokenizedText, Tokens};
 pub use weights::{Parameters, TensorSpec, WORD_EMBEDDINGS, load_weights, save_weights};
 
@@ -27,6 +30,8 @@ pub trait Noise {
     fn hidden(&mut self, segments: &Segments, width: usize) -> Option<DropoutMask>;
     /// A mask over the attention probabilities of every text and head.
     fn attention(&mut self, segments: &Segments, heads: usize) -> Option<AttentionMask>;
+    /// A mask over the `[tokens, width]` matrix that one low-rank adaptation sees.
+    fn adapter(&mut self, segments: &Segments, width: usize) -> Option<DropoutMask>;
 }
 
 /// No dropout: evaluation and coding.
@@ -39,6 +44,10 @@ impl Noise for Quiet {
     }
 
     fn attention(&mut self, _: &Segments, _: usize) -> Option<AttentionMask> {
+        None
+    }
+
+    fn adapter(&mut self, _: &Segments, _: usize) -> Option<DropoutMask> {
         None
     }
 }

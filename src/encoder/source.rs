@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::{EncoderConfig, Parameters, Tokens, load_weights};
+use super::lora::named_base;
+use super::{Adapter, EncoderConfig, Parameters, Tokens, load_weights};
 use crate::codebook::hex;
 use crate::error::{Error, Result};
 
@@ -27,7 +28,43 @@ pub struct ModelFiles {
     pub tokenizer: Cow<'static, [u8]>,
     /// `model.safetensors`.
     pub weights: Cow<'static, [u8]>,
+    /// An adapter of the weights, if there is one.
+    pub adapter: Option<AdapterFiles>,
     place: String,
+}
+
+/// The files of an adapter in PEFT's layout.
+#[derive(Clone, Debug)]
+pub struct AdapterFiles {
+    /// `adapter_config.json`.
+    pub config: Vec<u8>,
+    /// `adapter_model.safetensors`.
+    pub weights: Vec<u8>,
+    folder: String,
+}
+
+/// The file that describes an adapter.
+pub const ADAPTER_CONFIG: &str = "adapter_config.json";
+/// The file with an adapter's tensors.
+pub const ADAPTER_WEIGHTS: &str = "adapter_model.safetensors";
+
+/// Whether a folder holds an adapter instead of an encoder's own weights.
+pub fn is_adapter(folder: &Path) -> bool {
+    folder.join(ADAPTER_CONFIG).is_file() && !folder.join("model.safetensors").is_file()
+}
+
+fn file(folder: &Path, file: &str) -> Result<Cow<'static, [u8]>> {
+    let path = folder.join(file);
+    std::fs::read(&path).map(Cow::Owned).map_err(|e| {
+        let what = if e.kind() == std::io::ErrorKind::NotFound {
+            "the file is missing".to_owned()
+        } else {
+            format!("the file cannot be read: {}", e.kind())
+        };
+        Error::model(what)
+            .at(path.display().to_string())
+            .advise("a model folder holds config.json, tokenizer.json and model.safetensors")
+    })
 }
 
 impl ModelFiles {
@@ -57,31 +94,48 @@ impl ModelFiles {
         Err(error)
     }
 
-    /// Reads the files of a model folder.
+    /// Reads the files of a model folder: an encoder's, or an adapter's that names its base.
     ///
     /// # Errors
     /// If a file is missing or cannot be read.
     pub fn read(folder: &Path, name: &str) -> Result<Self> {
-        let file = |file: &str| -> Result<Cow<'static, [u8]>> {
-            let path = folder.join(file);
-            std::fs::read(&path).map(Cow::Owned).map_err(|e| {
-                let what = if e.kind() == std::io::ErrorKind::NotFound {
-                    "the file is missing".to_owned()
-                } else {
-                    format!("the file cannot be read: {e}")
-                };
-                Error::model(what).at(path.display().to_string()).advise(
-                    "a model folder holds config.json, tokenizer.json and model.safetensors",
-                )
-            })
-        };
+        if is_adapter(folder) {
+            let json = file(folder, ADAPTER_CONFIG)?;
+            let base = named_base(&json, &folder.join(ADAPTER_CONFIG).display().to_string())?;
+            let beside = folder.join(&base);
+            let base = if beside.is_dir() && !is_adapter(&beside) {
+                Self::read(&beside, &base)?
+            } else {
+                Self::find(&base)?
+            };
+            return Self::adapted(folder, name, base);
+        }
         Ok(Self {
             name: name.to_owned(),
-            config: file("config.json")?,
-            tokenizer: file("tokenizer.json")?,
-            weights: file("model.safetensors")?,
+            config: file(folder, "config.json")?,
+            tokenizer: file(folder, "tokenizer.json")?,
+            weights: file(folder, "model.safetensors")?,
+            adapter: None,
             place: folder.display().to_string(),
         })
+    }
+
+    /// The adapter in a folder on this base.
+    ///
+    /// # Errors
+    /// If a file cannot be read, or the base has an adapter itself.
+    pub fn adapted(folder: &Path, name: &str, base: Self) -> Result<Self> {
+        if base.adapter.is_some() {
+            return Err(Error::model("the adapter's base is an adapter itself")
+                .at(folder.display().to_string())
+                .advise("merge the base first"));
+        }
+        let adapter = AdapterFiles {
+            config: file(folder, ADAPTER_CONFIG)?.into_owned(),
+            weights: file(folder, ADAPTER_WEIGHTS)?.into_owned(),
+            folder: folder.display().to_string(),
+        };
+        Ok(Self { name: name.to_owned(), adapter: Some(adapter), ..base })
     }
 
     fn place(&self, file: &str) -> String {
@@ -105,18 +159,25 @@ impl ModelFiles {
         Tokens::new(&self.tokenizer, longest, config.vocabulary(), &self.place("tokenizer.json"))
     }
 
-    /// The weights as f32.
+    /// The weights as f32, an adapter merged into them.
     ///
     /// # Errors
     /// As [`load_weights`].
     pub fn parameters(&self, config: &EncoderConfig) -> Result<Parameters> {
-        load_weights(&self.weights, &config.tensors(), &self.place("model.safetensors"))
+        let specs = config.tensors();
+        let base = load_weights(&self.weights, &specs, &self.place("model.safetensors"))?;
+        match &self.adapter {
+            Some(a) => Adapter::parse(&a.config, &a.weights, &specs, &a.folder)?.merge(&base),
+            None => Ok(base),
+        }
     }
 
     /// The SHA-256 over the three files, in hexadecimal.
     pub fn digest(&self) -> String {
         let mut hash = Sha256::new();
-        for part in [&self.config, &self.tokenizer, &self.weights] {
+        let adapter = self.adapter.iter().flat_map(|a| [&a.config[..], &a.weights[..]]);
+        let own = [&self.config[..], &self.tokenizer[..], &self.weights[..]];
+        for part in own.into_iter().chain(adapter) {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part);
         }
@@ -131,6 +192,7 @@ fn shipped(name: &str) -> Option<ModelFiles> {
         config: Cow::Borrowed(include_bytes!("../../models/minilm/config.json")),
         tokenizer: Cow::Borrowed(include_bytes!("../../models/minilm/tokenizer.json")),
         weights: Cow::Borrowed(include_bytes!("../../models/minilm/model.safetensors")),
+        adapter: None,
         place: "the shipped minilm".into(),
     })
 }

@@ -28,12 +28,27 @@ pub struct TensorSpec {
 #[derive(Clone, Debug, Default)]
 pub struct Parameters {
     tensors: BTreeMap<String, Tensor>,
+    low_rank: BTreeMap<String, LowRank>,
 }
+
+/// A low-rank adaptation of a module: A `[rank, inputs]`, B `[outputs, rank]` and the factor of
+/// their product.
+pub type LowRank = (Tensor, Tensor, f32);
 
 impl Parameters {
     /// Parameters from named tensors.
     pub fn new(tensors: BTreeMap<String, Tensor>) -> Self {
-        Self { tensors }
+        Self { tensors, low_rank: BTreeMap::new() }
+    }
+
+    /// The same tensors with low-rank adaptations of these modules beside them.
+    pub fn adapted(self, low_rank: BTreeMap<String, LowRank>) -> Self {
+        Self { low_rank, ..self }
+    }
+
+    /// The low-rank adaptation of a module, if it has one.
+    pub fn low_rank(&self, module: &str) -> Option<LowRank> {
+        self.low_rank.get(module).cloned()
     }
 
     /// The tensor of that name.
@@ -93,10 +108,10 @@ pub fn load_weights(bytes: &[u8], specs: &[TensorSpec], place: &str) -> Result<P
         }
         tensors.insert(spec.name.clone(), as_f32(&view, &spec.name, place)?);
     }
-    Ok(Parameters { tensors })
+    Ok(Parameters::new(tensors))
 }
 
-fn as_f32(view: &TensorView, name: &str, place: &str) -> Result<Tensor> {
+pub(super) fn as_f32(view: &TensorView, name: &str, place: &str) -> Result<Tensor> {
     let dtype = match view.dtype() {
         Dtype::F32 => DType::F32,
         Dtype::F16 => DType::F16,

@@ -6,7 +6,7 @@ use rand_chacha::rand_core::Rng;
 use rayon::prelude::*;
 
 use super::example::{Example, codes, packed, shards};
-use super::randomness::{KeyedNoise, Randomness};
+use super::randomness::{DropoutRates, KeyedNoise, Randomness};
 use super::{Recipe, TextLogits, TrainingModel};
 use crate::codebook::{Codebook, TierKind};
 use crate::encoder::ops::dropout;
@@ -98,8 +98,12 @@ impl Context<'_> {
     /// The logits of one pass with dropout and hidden tokens, drawn for this purpose.
     fn pass(&self, purpose: &str, epoch: usize, shard: &[&Example]) -> Result<Vec<Tensor>> {
         let rows = shard.iter().map(|e| e.row);
-        let (hidden, attention) = (self.recipe.dropout, self.recipe.attention_dropout);
-        let mut noise = KeyedNoise::new(&self.randomness, purpose, epoch, rows, hidden, attention);
+        let rates = DropoutRates {
+            hidden: self.recipe.dropout,
+            attention: self.recipe.attention_dropout,
+            adapter: self.recipe.lora_dropout,
+        };
+        let mut noise = KeyedNoise::new(&self.randomness, purpose, epoch, rows, rates);
         let mut batch = packed(shard);
         if let Some(mask) = self.mask {
             let purpose = format!("hidden tokens, {purpose}");

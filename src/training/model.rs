@@ -11,7 +11,8 @@ use super::schedule::layer_factor;
 use super::{Example, Examples, Recipe};
 use crate::codebook::Codebook;
 use crate::encoder::{
-    Encoder, EncoderConfig, PackedBatch, Parameters, Quiet, WORD_EMBEDDINGS, by_length,
+    Adapter, Encoder, EncoderConfig, LoraConfig, PackedBatch, Parameters, Quiet, WORD_EMBEDDINGS,
+    by_length,
 };
 use crate::error::{Error, Result};
 use crate::heads::Heads;
@@ -40,6 +41,38 @@ pub struct TrainingModel {
     pub heads: Heads,
     plain_encoder: Encoder,
     plain_heads: Heads,
+    lora: Option<LoraConfig>,
+}
+
+/// The encoder as a training leaves it.
+pub enum TrainedEncoder {
+    /// All of its tensors.
+    Full(Parameters),
+    /// An adapter of the base.
+    Adapter(Adapter),
+}
+
+/// Tensors on their way into a model: those that are trained, under way to the optimiser, and
+/// those that are not.
+struct Tracked {
+    tensors: BTreeMap<String, Tensor>,
+    fixed: BTreeMap<String, Tensor>,
+    optimiser: AdamW,
+}
+
+impl Tracked {
+    fn train(&mut self, name: String, tensor: &Tensor, pace: f64, decays: bool) -> Result<()> {
+        let var = Var::from_tensor(tensor)?;
+        self.tensors.insert(name.clone(), var.as_tensor().clone());
+        self.optimiser.add(name, var, pace, decays)
+    }
+}
+
+/// The same tensors without a record of their operations.
+fn detached<'a>(
+    tensors: impl IntoIterator<Item = (&'a String, &'a Tensor)>,
+) -> BTreeMap<String, Tensor> {
+    tensors.into_iter().map(|(name, tensor)| (name.clone(), tensor.detach())).collect()
 }
 
 /// Replaces the examples' token ids by positions in the returned list of the ids in use.
@@ -60,8 +93,9 @@ pub(super) fn compact(examples: &mut Examples) -> Vec<u32> {
 }
 
 impl TrainingModel {
-    /// Makes the encoder's effective tensors and the heads trainable; `vocabulary` lists the
-    /// token ids that the examples (whose ids are positions in it) use.
+    /// Makes the heads trainable, and with them the adapter or, without one, the encoder's
+    /// effective tensors; `vocabulary` lists the token ids that the examples (whose ids are
+    /// positions in it) use.
     ///
     /// # Errors
     /// If a tensor is missing.
@@ -71,49 +105,65 @@ impl TrainingModel {
         parameters: &Parameters,
         vocabulary: Vec<u32>,
         heads: &[LinearHead],
+        adapter: Option<Adapter>,
         recipe: &Recipe,
     ) -> Result<Self> {
         let words = parameters.get(WORD_EMBEDDINGS)?;
         let index = Tensor::from_slice(&vocabulary, vocabulary.len(), &Device::Cpu)?;
-        let mut optimiser = AdamW::new(recipe.averaging);
-        let mut tracked = BTreeMap::new();
-        let mut fixed = BTreeMap::new();
+        let mut model = Tracked {
+            tensors: BTreeMap::new(),
+            fixed: BTreeMap::new(),
+            optimiser: AdamW::new(recipe.averaging),
+        };
+        let pace = |depth| layer_factor(depth, config.layers(), recipe.layer_decay);
         for spec in config.tensors() {
             let mut tensor = parameters.get(&spec.name)?;
             if spec.name == WORD_EMBEDDINGS {
                 tensor = words.index_select(&index, 0)?;
             }
-            if spec.effective {
-                let var = Var::from_tensor(&tensor)?;
-                tracked.insert(spec.name.clone(), var.as_tensor().clone());
-                let pace = layer_factor(spec.depth, config.layers(), recipe.layer_decay);
+            if spec.effective && adapter.is_none() {
                 let decays = spec.depth > 0 && spec.shape.len() > 1;
-                optimiser.add(spec.name, var, pace, decays)?;
+                model.train(spec.name, &tensor, pace(spec.depth), decays)?;
             } else {
-                tracked.insert(spec.name.clone(), tensor.clone());
-                fixed.insert(spec.name, tensor);
+                model.tensors.insert(spec.name.clone(), tensor.clone());
+                model.fixed.insert(spec.name, tensor);
             }
         }
-        let head_pace = recipe.head_learning_rate / recipe.learning_rate.max(f64::MIN_POSITIVE);
-        let mut head_tensors = BTreeMap::new();
-        for (name, tensor) in head_parameters(codebook, heads, config.hidden_size())? {
-            let var = Var::from_tensor(&tensor)?;
-            head_tensors.insert(name.clone(), var.as_tensor().clone());
-            optimiser.add(format!("{HEAD}{name}"), var, head_pace, tensor.rank() > 1)?;
+        let base = Parameters::new(std::mem::take(&mut model.tensors));
+        let depths: BTreeMap<String, usize> =
+            config.tensors().into_iter().map(|spec| (spec.name, spec.depth)).collect();
+        for (name, tensor) in adapter.iter().flat_map(Adapter::tensors) {
+            let module = name.split(".lora_").next().unwrap_or_default();
+            let depth = depths.get(&format!("{module}.weight")).copied().unwrap_or_default();
+            model.train(name, &tensor, pace(depth), true)?;
         }
-        let detached = |tensors: &BTreeMap<String, Tensor>| {
-            Parameters::new(tensors.iter().map(|(n, t)| (n.clone(), t.detach())).collect())
+        let low_rank = std::mem::take(&mut model.tensors);
+        let head_pace = recipe.head_learning_rate / recipe.learning_rate.max(f64::MIN_POSITIVE);
+        for (name, tensor) in head_parameters(codebook, heads, config.hidden_size())? {
+            let decays = tensor.rank() > 1;
+            model.train(format!("{HEAD}{name}"), &tensor, head_pace, decays)?;
+        }
+        let head_tensors: BTreeMap<String, Tensor> = model
+            .tensors
+            .iter()
+            .filter_map(|(name, t)| Some((name.strip_prefix(HEAD)?.to_owned(), t.clone())))
+            .collect();
+        let adapted = |base: Parameters, low_rank: &BTreeMap<String, Tensor>| match &adapter {
+            Some(a) => Ok(Adapter::of_tensors(a.config().clone(), low_rank)?.beside(base)),
+            None => Ok::<_, Error>(base),
         };
-        let (plain, plain_heads) = (detached(&tracked), detached(&head_tensors));
+        let plain = adapted(Parameters::new(detached(base.iter())), &detached(&low_rank))?;
+        let plain_heads = Parameters::new(detached(&head_tensors));
         Ok(Self {
             words,
             vocabulary,
-            fixed: Parameters::new(fixed),
-            optimiser,
-            encoder: Encoder::new(config, &Parameters::new(tracked))?,
+            fixed: Parameters::new(model.fixed),
+            optimiser: model.optimiser,
+            encoder: Encoder::new(config, &adapted(base, &low_rank)?)?,
             heads: Heads::new(codebook, &Parameters::new(head_tensors))?,
             plain_encoder: Encoder::new(config, &plain)?,
             plain_heads: Heads::new(codebook, &plain_heads)?,
+            lora: adapter.map(|adapter| adapter.config().clone()),
         })
     }
 
@@ -147,28 +197,34 @@ impl TrainingModel {
         Ok(())
     }
 
-    /// The encoder's tensors in full, the whole vocabulary included, and the heads'.
+    /// The encoder, the whole vocabulary included, or its adapter, and the heads' tensors.
     ///
     /// # Errors
     /// If a tensor cannot be copied.
-    pub fn finished(&self) -> Result<(Parameters, Parameters)> {
-        let mut encoder = self.fixed.clone();
-        let mut heads = Parameters::default();
-        for (name, tensor) in self.weights()? {
-            match name.strip_prefix(HEAD) {
-                Some(name) => heads.replace(name, tensor),
-                None if name == WORD_EMBEDDINGS => {
-                    let mut all = self.words.to_vec2::<f32>()?;
-                    for (row, &id) in tensor.to_vec2::<f32>()?.into_iter().zip(&self.vocabulary) {
-                        all[id as usize] = row;
-                    }
-                    let shape = self.words.shape();
-                    encoder.replace(&name, Tensor::from_vec(all.concat(), shape, &Device::Cpu)?);
-                }
-                None => encoder.replace(&name, tensor),
-            }
+    pub fn finished(&self) -> Result<(TrainedEncoder, Parameters)> {
+        let mut encoder = self.weights()?;
+        let is_head = |name: &String| name.starts_with(HEAD);
+        let heads: BTreeMap<String, Tensor> = encoder
+            .iter()
+            .filter(|(name, _)| is_head(name))
+            .map(|(name, tensor)| (name[HEAD.len()..].to_owned(), tensor.clone()))
+            .collect();
+        encoder.retain(|name, _| !is_head(name));
+        let heads = Parameters::new(heads);
+        if let Some(lora) = &self.lora {
+            let adapter = Adapter::of_tensors(lora.clone(), &encoder)?;
+            return Ok((TrainedEncoder::Adapter(adapter), heads));
         }
-        Ok((encoder, heads))
+        if let Some(trained) = encoder.get(WORD_EMBEDDINGS) {
+            let mut all = self.words.to_vec2::<f32>()?;
+            for (row, &id) in trained.to_vec2::<f32>()?.into_iter().zip(&self.vocabulary) {
+                all[id as usize] = row;
+            }
+            let all = Tensor::from_vec(all.concat(), self.words.shape(), &Device::Cpu)?;
+            encoder.insert(WORD_EMBEDDINGS.to_owned(), all);
+        }
+        encoder.extend(self.fixed.iter().map(|(name, tensor)| (name.clone(), tensor.clone())));
+        Ok((TrainedEncoder::Full(Parameters::new(encoder)), heads))
     }
 }
 

@@ -1,7 +1,12 @@
 //! The proof, before every training, that each trainable tensor can learn.
 
+use std::collections::BTreeMap;
+
+use candle_core::Tensor;
+
 use super::epoch::{Context, Shard};
 use super::example::Example;
+use crate::encoder::is_up;
 use crate::error::{Error, Result};
 
 /// Runs one backward pass without dropout over rows that code every tier, and checks that
@@ -17,7 +22,12 @@ pub(super) fn prove(context: &Context, train: &[Example]) -> Result<()> {
     }
     rows.sort_by_key(|e| e.row);
     rows.dedup_by_key(|e| e.row);
-    let shards = context.backward(&[rows], None)?;
+    // B begins as zero, which would leave A without a gradient.
+    let begun = context.model.weights()?;
+    context.model.set_weights(&away_from_zero(&begun)?)?;
+    let shards = context.backward(&[rows], None);
+    context.model.set_weights(&begun)?;
+    let shards = shards?;
     for (name, trainable) in context.model.optimiser.tensors() {
         let gradient = shards.iter().find_map(|shard: &Shard| shard.gradient(&trainable.var));
         let total = match gradient {
@@ -31,4 +41,13 @@ pub(super) fn prove(context: &Context, train: &[Example]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The weights with every B of an adapter that is zero made one.
+fn away_from_zero(weights: &BTreeMap<String, Tensor>) -> Result<BTreeMap<String, Tensor>> {
+    let of = |(name, tensor): (&String, &Tensor)| -> Result<(String, Tensor)> {
+        let zero = is_up(name) && tensor.abs()?.sum_all()?.to_scalar::<f32>()? == 0.0;
+        Ok((name.clone(), if zero { tensor.ones_like()? } else { tensor.clone() }))
+    };
+    weights.iter().map(of).collect()
 }

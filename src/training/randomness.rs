@@ -44,8 +44,18 @@ impl Randomness {
 /// batch or shard that it is in.
 pub struct KeyedNoise {
     streams: Vec<ChaCha8Rng>,
-    hidden_rate: f64,
-    attention_rate: f64,
+    rates: DropoutRates,
+}
+
+/// How much is dropped out, and where.
+#[derive(Clone, Copy, Debug)]
+pub struct DropoutRates {
+    /// Of hidden states.
+    pub hidden: f64,
+    /// Of attention probabilities.
+    pub attention: f64,
+    /// Of what low-rank adaptations see.
+    pub adapter: f64,
 }
 
 impl KeyedNoise {
@@ -55,11 +65,10 @@ impl KeyedNoise {
         purpose: &str,
         epoch: usize,
         rows: impl IntoIterator<Item = u64>,
-        hidden_rate: f64,
-        attention_rate: f64,
+        rates: DropoutRates,
     ) -> Self {
         let streams = rows.into_iter().map(|r| randomness.stream(purpose, epoch, r)).collect();
-        Self { streams, hidden_rate, attention_rate }
+        Self { streams, rates }
     }
 
     fn draw(&mut self, rate: f64, sizes: impl Iterator<Item = usize>) -> Option<DropoutMask> {
@@ -83,11 +92,15 @@ impl KeyedNoise {
 
 impl Noise for KeyedNoise {
     fn hidden(&mut self, segments: &Segments, width: usize) -> Option<DropoutMask> {
-        self.draw(self.hidden_rate, segments.ranges().map(|r| r.len() * width))
+        self.draw(self.rates.hidden, segments.ranges().map(|r| r.len() * width))
     }
 
     fn attention(&mut self, segments: &Segments, heads: usize) -> Option<AttentionMask> {
-        self.draw(self.attention_rate, segments.ranges().map(|r| heads * r.len() * r.len()))
+        self.draw(self.rates.attention, segments.ranges().map(|r| heads * r.len() * r.len()))
+    }
+
+    fn adapter(&mut self, segments: &Segments, width: usize) -> Option<DropoutMask> {
+        self.draw(self.rates.adapter, segments.ranges().map(|r| r.len() * width))
     }
 }
 
@@ -119,11 +132,15 @@ mod tests {
         assert_eq!(sorted, (0..50).collect::<Vec<_>>());
     }
 
+    fn rates(rate: f64) -> DropoutRates {
+        DropoutRates { hidden: rate, attention: rate, adapter: rate }
+    }
+
     #[test]
     fn masks_do_not_depend_on_the_company_of_a_text() {
         let randomness = Randomness::new(5);
-        let mut both = KeyedNoise::new(&randomness, "d", 2, [10, 11], 0.3, 0.3);
-        let mut alone = KeyedNoise::new(&randomness, "d", 2, [11], 0.3, 0.3);
+        let mut both = KeyedNoise::new(&randomness, "d", 2, [10, 11], rates(0.3));
+        let mut alone = KeyedNoise::new(&randomness, "d", 2, [11], rates(0.3));
         let all = both.hidden(&Segments::new([2, 3]), 4).unwrap();
         let one = alone.hidden(&Segments::new([3]), 4).unwrap();
         assert_eq!(all.kept()[8..], one.kept()[..]);
@@ -131,7 +148,7 @@ mod tests {
 
     #[test]
     fn the_rate_of_dropped_entries_is_the_one_asked_for() {
-        let mut noise = KeyedNoise::new(&Randomness::new(7), "d", 0, [0], 0.1, 0.1);
+        let mut noise = KeyedNoise::new(&Randomness::new(7), "d", 0, [0], rates(0.1));
         let mask = noise.hidden(&Segments::new([1000]), 100).unwrap();
         let dropped = mask.kept().iter().filter(|k| **k == 0).count() as f64 / 1e5;
         assert!((dropped - 0.1).abs() < 0.005, "{dropped}");

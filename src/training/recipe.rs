@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::encoder::LoraConfig;
 use crate::error::{Error, Result};
 
 /// What is trained.
@@ -12,6 +13,8 @@ use crate::error::{Error, Result};
 pub enum Mode {
     /// Encoder and heads.
     Full,
+    /// Low-rank adaptations of the encoder's linear maps, and heads.
+    Lora,
     /// Heads alone, on embeddings that are computed once.
     Frozen,
 }
@@ -80,6 +83,16 @@ pub struct Recipe {
     pub lexical_features: usize,
     /// L2 penalty of the lexical heads, against the loss summed over rows.
     pub lexical_penalty: f64,
+    /// Rank of the low-rank adaptations (mode `lora`).
+    pub lora_rank: usize,
+    /// The adaptations are scaled by alpha / rank.
+    pub lora_alpha: f64,
+    /// Dropout of what the adaptations see.
+    pub lora_dropout: f64,
+    /// Whether the scale is alpha / √rank instead (rsLoRA).
+    pub lora_rank_stabilised: bool,
+    /// The linear maps that are adapted, by the ends of their names; `all-linear` names all.
+    pub lora_targets: Vec<String>,
     /// Seconds between checkpoints; they do not change the result.
     pub checkpoint_seconds: f64,
 }
@@ -115,6 +128,11 @@ impl Default for Recipe {
             penalties: vec![1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1],
             lexical_features: 20_000,
             lexical_penalty: 2.0,
+            lora_rank: 8,
+            lora_alpha: 16.0,
+            lora_dropout: 0.05,
+            lora_rank_stabilised: false,
+            lora_targets: vec!["all-linear".into()],
             checkpoint_seconds: 30.0,
         }
     }
@@ -122,11 +140,22 @@ impl Default for Recipe {
 
 const SHIPPED: &[(&str, &str)] = &[
     ("full", include_str!("../../configs/recipes/full.toml")),
+    ("lora", include_str!("../../configs/recipes/lora.toml")),
     ("frozen", include_str!("../../configs/recipes/frozen.toml")),
 ];
 
 impl Recipe {
-    /// Finds a recipe: a shipped name (`full`, `frozen`) or a file.
+    /// The adapter that mode `lora` trains.
+    pub fn lora(&self) -> LoraConfig {
+        LoraConfig {
+            rank: self.lora_rank,
+            alpha: self.lora_alpha,
+            dropout: self.lora_dropout,
+            rank_stabilised: self.lora_rank_stabilised,
+        }
+    }
+
+    /// Finds a recipe: a shipped name (`full`, `lora`, `frozen`) or a file.
     ///
     /// # Errors
     /// If there is neither, or the recipe is not valid.
@@ -178,6 +207,7 @@ impl Recipe {
             ("shards", self.shards, 1, 256),
             ("max_tokens", self.max_tokens, 3, 1 << 15),
             ("lexical_features", self.lexical_features, 0, 1 << 20),
+            ("lora_rank", self.lora_rank, 1, 4096),
         ];
         if self.format != 1 {
             return Err(("format", format!("format {} is not known, only 1", self.format)));
@@ -205,6 +235,8 @@ impl Recipe {
             ("weight_limit", self.weight_limit, 1.0, 1e6),
             ("multi_weight", self.multi_weight, 0.0, 1e3),
             ("lexical_penalty", self.lexical_penalty, 1e-6, 1e6),
+            ("lora_alpha", self.lora_alpha, 0.0, 1e6),
+            ("lora_dropout", self.lora_dropout, 0.0, 0.9),
             ("checkpoint_seconds", self.checkpoint_seconds, 0.0, 1e6),
         ];
         for (name, value, low, high) in numbers {
@@ -214,6 +246,9 @@ impl Recipe {
         }
         if self.penalties.is_empty() || self.penalties.iter().any(|p| !(*p > 0.0 && *p < 1e3)) {
             return Err(("penalties", "it must list numbers above 0".into()));
+        }
+        if self.lora_targets.is_empty() {
+            return Err(("lora_targets", "it must name a linear map, or all-linear".into()));
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use rand_chacha::rand_core::Rng;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -12,9 +13,11 @@ use super::example::Example;
 use super::model::compact;
 use super::proof::prove;
 use super::schedule::linear_warmup_decay;
-use super::{Examples, Randomness, Recipe, RunFolder, TextLogits, TrainingModel};
+use super::{
+    Examples, Mode, Randomness, Recipe, RunFolder, TextLogits, TrainedEncoder, TrainingModel,
+};
 use crate::codebook::Codebook;
-use crate::encoder::{EncoderConfig, Parameters};
+use crate::encoder::{Adapter, EncoderConfig, Parameters, adapted_modules};
 use crate::error::{Error, Result};
 use crate::heads::LabelWeights;
 use crate::heads::logistic::LinearHead;
@@ -58,8 +61,8 @@ pub trait Observer {
 
 /// A finished training.
 pub struct Trained {
-    /// The encoder's tensors.
-    pub encoder: Parameters,
+    /// The encoder or its adapter.
+    pub encoder: TrainedEncoder,
     /// The heads' tensors.
     pub heads: Parameters,
     /// The best state's logits of the validation rows.
@@ -112,7 +115,12 @@ pub fn train(
         start;
     let vocabulary = compact(&mut examples);
     let weights = recipe.label_weights(codebook, &examples.train);
-    let model = TrainingModel::new(codebook, config, parameters, vocabulary, heads, recipe)?;
+    let adapter = match recipe.mode {
+        Mode::Lora => Some(initial_adapter(config, recipe, randomness)?),
+        Mode::Full | Mode::Frozen => None,
+    };
+    let model =
+        TrainingModel::new(codebook, config, parameters, vocabulary, heads, adapter, recipe)?;
     let mut session = Session {
         codebook,
         recipe,
@@ -128,6 +136,18 @@ pub fn train(
         saved: Instant::now(),
     };
     session.run()
+}
+
+fn initial_adapter(
+    config: &EncoderConfig,
+    recipe: &Recipe,
+    randomness: Randomness,
+) -> Result<Adapter> {
+    let modules = adapted_modules(&config.tensors(), &recipe.lora_targets)?;
+    Adapter::initial(recipe.lora(), &modules, |module| {
+        let mut stream = randomness.stream(&format!("adapter {module}"), 0, 0);
+        move || f64::from(stream.next_u32()) / 2f64.powi(31) - 1.0
+    })
 }
 
 struct Session<'a> {

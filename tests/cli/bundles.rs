@@ -92,7 +92,7 @@ pub fn tiny_bundle(folder: &Path, name: &str, codebook: &str, review: Option<f64
     };
     let target = folder.join(name);
     let mut writer = BundleWriter::begin(&target, scratch.path()).expect("a bundle begins");
-    writer.encoder(&files, None).expect("an encoder");
+    writer.base(&files).expect("an encoder");
     writer.rest(&Parameters::new(heads), &codebook, &decisions, &manifest).expect("the rest");
     writer.finish().expect("a bundle");
     target

@@ -44,7 +44,7 @@ fn reaches(folder: &Folder, output: &str, count: usize, child: &mut Child) -> bo
 
 /// Kills a training of the study once it has logged so many updates.
 #[track_caller]
-fn kill_at(folder: &Folder, output: &str, count: usize) {
+pub fn kill_at(folder: &Folder, output: &str, count: usize) {
     let mut child = start(folder, output);
     assert!(reaches(folder, output, count, &mut child), "it ended before update {count}");
     child.kill().expect("a kill");

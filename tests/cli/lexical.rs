@@ -13,7 +13,7 @@ fn tensors(folder: &Folder, bundle: &str) -> Vec<String> {
 }
 
 /// Macro-F1 on the validation rows by tier, as the training noted it and as the bundle reaches it.
-fn validation(folder: &Folder, bundle: &str) -> [Vec<(Value, Value)>; 2] {
+pub fn validation(folder: &Folder, bundle: &str) -> [Vec<(Value, Value)>; 2] {
     let manifest: Value =
         serde_json::from_str(&folder.read(&format!("{bundle}/manifest.json"))).unwrap();
     let ran = folder.run(&["evaluate", bundle, "coded.csv", "--split", "validation", "--json"]);

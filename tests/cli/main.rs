@@ -13,6 +13,7 @@ mod doctor;
 mod evaluate;
 mod interruption;
 mod lexical;
+mod lora;
 mod quickstart;
 mod split;
 mod tables;

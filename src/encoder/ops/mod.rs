@@ -22,7 +22,7 @@ pub use dropout::{DropoutMask, dropout, dropout_add};
 pub use embedding::embeddings;
 pub use gelu::gelu;
 pub use layer_norm::layer_norm;
-pub use linear::linear;
+pub use linear::{linear, product};
 pub use matmul::{Matrix, multiply};
 pub use pooling::{mean_pool, select_first};
 pub use vector::{exp, sum};

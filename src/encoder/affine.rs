@@ -1,0 +1,77 @@
+//! The affine map and the norm that encoders are built of; the map with a low-rank adaptation
+//! beside it where its parameters hold one.
+
+use candle_core::Tensor;
+
+use super::ops::{dropout, layer_norm, linear, product};
+use super::{Noise, Parameters, Segments};
+use crate::error::Result;
+
+/// y = x Wᵀ + b, with (alpha / r) · dropout(x) Aᵀ Bᵀ added where it is adapted (LoRA).
+#[derive(Clone, Debug)]
+pub(super) struct Affine {
+    weight: Tensor,
+    bias: Tensor,
+    low_rank: Option<LowRank>,
+}
+
+#[derive(Clone, Debug)]
+struct LowRank {
+    down: Tensor,
+    up: Tensor,
+    scale: f32,
+}
+
+impl Affine {
+    /// The map of the module with this name.
+    ///
+    /// # Errors
+    /// If a tensor is missing.
+    pub fn new(parameters: &Parameters, name: &str) -> Result<Self> {
+        let low_rank =
+            parameters.low_rank(name).map(|(down, up, scale)| LowRank { down, up, scale });
+        Ok(Self {
+            weight: parameters.get(&format!("{name}.weight"))?,
+            bias: parameters.get(&format!("{name}.bias"))?,
+            low_rank,
+        })
+    }
+
+    /// `x` `[tokens, inputs]` → `[tokens, outputs]`; `noise` drops out what the adaptation sees.
+    pub fn forward(
+        &self,
+        x: &Tensor,
+        segments: &Segments,
+        noise: &mut dyn Noise,
+    ) -> candle_core::Result<Tensor> {
+        let y = linear(x, &self.weight, &self.bias)?;
+        let Some(LowRank { down, up, scale }) = &self.low_rank else { return Ok(y) };
+        let seen = dropout(x, noise.adapter(segments, x.dim(1)?).as_ref())?;
+        y + product(&product(&seen, down, 1.0)?, up, *scale)?
+    }
+}
+
+/// Layer norm with gain and bias.
+#[derive(Clone, Debug)]
+pub(super) struct Norm {
+    gain: Tensor,
+    bias: Tensor,
+}
+
+impl Norm {
+    /// The norm of the module with this name.
+    ///
+    /// # Errors
+    /// If a tensor is missing.
+    pub fn new(parameters: &Parameters, name: &str) -> Result<Self> {
+        Ok(Self {
+            gain: parameters.get(&format!("{name}.weight"))?,
+            bias: parameters.get(&format!("{name}.bias"))?,
+        })
+    }
+
+    /// `x` `[tokens, width]`, each row with mean 0 and variance 1 before gain and bias.
+    pub fn forward(&self, x: &Tensor, epsilon: f64) -> candle_core::Result<Tensor> {
+        layer_norm(x, &self.gain, &self.bias, epsilon)
+    }
+}
