@@ -18,9 +18,10 @@ use super::{Global, Outcome};
 use crate::bundle::{BundleWriter, Manifest};
 use crate::codebook::{Code, Codebook, hex_sha256};
 use crate::corpus::{read_gold, refuse_existing};
-use crate::decision::{blend, fit, fit_blend};
+use crate::decision::{blend, fit, fit_blend, fit_margins};
 use crate::encoder::{Encoder, EncoderConfig, ModelFiles, Parameters};
 use crate::error::{Error, Kind, Result, shown};
+use crate::heads::{shift_biases, shift_logits};
 use crate::training::{
     EpochRecord, Examples, Mode, Plan, Randomness, Recipe, RunFolder, Start, TextLogits,
     TrainedEncoder, fit_heads, fit_lexical, random_heads, train, train_frozen,
@@ -169,6 +170,13 @@ pub(super) fn train_bundle(
             .advise("the same command begins anew; it takes seconds"));
     }
     join_lexical(codebook, &examples, &gold, recipe, &mut result)?;
+    if recipe.mode != Mode::Frozen {
+        let weights = recipe.label_weights(codebook, &examples.train);
+        let margins = fit_margins(codebook, &result.validation, &gold, &weights);
+        let by = |tier: usize, label: usize| margins[tier][label];
+        shift_logits(&mut result.validation, by);
+        shift_biases(codebook, &mut result.heads, by)?;
+    }
     let decisions = fit(codebook, &result.validation, &gold);
     let manifest = Manifest {
         format: 1,

@@ -4,6 +4,7 @@
 mod blend;
 mod file;
 mod fit;
+mod margin;
 mod review;
 mod temperature;
 mod thresholds;
@@ -12,6 +13,7 @@ mod views;
 pub use blend::{blend, fit_blend};
 pub use file::{Decisions, TierDecision};
 pub use fit::fit;
+pub use margin::fit_margins;
 pub use review::ReviewRule;
 pub use temperature::{sigmoid, softmax};
 pub use thresholds::{common_threshold, fit_thresholds};

@@ -36,12 +36,18 @@ pub fn sigmoid(logit: f64, temperature: f64) -> f64 {
 pub(super) struct Goal<'a> {
     kind: TierKind,
     gold: &'a [LabelSet],
+    weights: Vec<f64>,
 }
 
 impl<'a> Goal<'a> {
     /// `gold[row]` holds the coded labels.
     pub fn new(kind: TierKind, gold: &'a [LabelSet]) -> Self {
-        Self { kind, gold }
+        Self::weighted(kind, gold, vec![1.0; gold.len()])
+    }
+
+    /// The same with rows that count more or less than one.
+    pub fn weighted(kind: TierKind, gold: &'a [LabelSet], weights: Vec<f64>) -> Self {
+        Self { kind, gold, weights }
     }
 
     /// The negative log-likelihood of the codes, summed over rows (and labels, in multi tiers).
@@ -67,7 +73,7 @@ impl<'a> Goal<'a> {
                 open.map(of_cell).sum()
             }
         };
-        logits.iter().zip(self.gold).map(of_row).sum()
+        logits.iter().zip(self.gold).map(of_row).zip(&self.weights).map(|(l, w)| l * w).sum()
     }
 
     /// The temperature that suits these logits best; without rows 1.
@@ -77,12 +83,23 @@ impl<'a> Goal<'a> {
 }
 
 /// The factor x near 1 at which `loss(x) + RIDGE · (ln x)²` is least, and that value.
-/// Golden-section search (Kiefer 1953) over ln x. The likelihood of a temperature is unimodal,
-/// being convex in 1/T, and the ridge leaves it so in all but contrived cases.
+///
+/// The likelihood of a temperature is unimodal, being convex in 1/T, and the ridge leaves it so
+/// in all but contrived cases.
 pub(super) fn minimise(loss: impl Fn(f64) -> f64) -> (f64, f64) {
     let objective = |ln_x: f64| loss(ln_x.exp()) + RIDGE * ln_x * ln_x;
+    let (best, value) = golden_section(objective, -RANGE, RANGE);
+    if value.is_finite() { (best.exp(), value) } else { (1.0, objective(0.0)) }
+}
+
+/// Where between `low` and `high` a unimodal objective is least, and that value (golden-section
+/// search, Kiefer 1953).
+pub(super) fn golden_section(
+    objective: impl Fn(f64) -> f64,
+    mut low: f64,
+    mut high: f64,
+) -> (f64, f64) {
     let ratio = (5f64.sqrt() - 1.0) / 2.0;
-    let (mut low, mut high) = (-RANGE, RANGE);
     let (mut a, mut b) = (high - ratio * (high - low), low + ratio * (high - low));
     let (mut at_a, mut at_b) = (objective(a), objective(b));
     while high - low > 1e-6 {
@@ -99,8 +116,7 @@ pub(super) fn minimise(loss: impl Fn(f64) -> f64) -> (f64, f64) {
         }
     }
     let middle = (low + high) / 2.0;
-    let best = middle.exp();
-    if best.is_finite() { (best, objective(middle)) } else { (1.0, objective(0.0)) }
+    (middle, objective(middle))
 }
 
 #[cfg(test)]

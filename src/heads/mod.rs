@@ -5,8 +5,10 @@ pub mod joint;
 pub mod lexical;
 pub mod logistic;
 pub mod loss;
+mod shift;
 mod targets;
 
+pub use shift::{shift_biases, shift_logits};
 pub use targets::{LabelWeights, denominators, targets};
 
 use candle_core::Tensor;

@@ -1,8 +1,7 @@
 //! From gold codes to the targets of the joint loss.
 
 use super::loss::{MultiTargets, SingleTargets, Targets};
-use candle_core::Tensor;
-
+use super::shift::{shift_biases, shift_logits};
 use crate::codebook::{Code, Codebook, TierKind};
 use crate::encoder::Parameters;
 use crate::error::Result;
@@ -54,13 +53,7 @@ impl LabelWeights {
 
     /// Takes the shift out of logits, `[text][tier][label]`, so that they are log odds.
     pub fn correct_logits(&self, logits: &mut [Vec<Vec<f64>>]) {
-        for text in logits {
-            for (tier, logits) in text.iter_mut().enumerate() {
-                for (label, logit) in logits.iter_mut().enumerate() {
-                    *logit -= self.shift(tier, label);
-                }
-            }
-        }
+        shift_logits(logits, |tier, label| -self.shift(tier, label));
     }
 
     /// Takes the shift out of the biases of one tier's head.
@@ -75,14 +68,7 @@ impl LabelWeights {
     /// # Errors
     /// If a bias is missing.
     pub fn correct_heads(&self, codebook: &Codebook, heads: &mut Parameters) -> Result<()> {
-        for (tier, described) in codebook.tiers.iter().enumerate() {
-            let name = format!("{}.bias", described.name);
-            let bias = heads.get(&name)?;
-            let mut values = bias.to_vec1::<f32>()?;
-            self.correct_biases(tier, &mut values);
-            heads.replace(&name, Tensor::from_vec(values, bias.shape(), bias.device())?);
-        }
-        Ok(())
+        shift_biases(codebook, heads, |tier, label| -self.shift(tier, label))
     }
 
     /// The weights of one tier's labels.

@@ -32,7 +32,7 @@ pub struct Examples {
 
 impl Recipe {
     /// How much each label weighs in the loss, after its frequency in these rows.
-    pub(super) fn label_weights(&self, codebook: &Codebook, train: &[Example]) -> LabelWeights {
+    pub fn label_weights(&self, codebook: &Codebook, train: &[Example]) -> LabelWeights {
         LabelWeights::new(
             codebook,
             &codes(&train.iter().collect::<Vec<_>>()),
