@@ -3,6 +3,7 @@
 use candle_core::Tensor;
 
 use super::affine::{Affine, Norm};
+use super::config::{Architecture, Sizes};
 use super::ops::{attention, dropout, dropout_add, embeddings, gelu};
 use super::weights::{Parameters, TensorSpec, WORD_EMBEDDINGS};
 use super::{BertConfig, Noise, PackedBatch};
@@ -32,10 +33,19 @@ struct Layer {
     output_norm: Norm,
 }
 
-impl BertConfig {
-    /// Every tensor with its shape. The bias of the keys adds the same to all scores of a
-    /// token, which softmax ignores: the output does not depend on it.
-    pub(super) fn tensors(&self) -> Vec<TensorSpec> {
+impl Architecture for BertConfig {
+    fn sizes(&self) -> Sizes {
+        Sizes {
+            vocabulary: self.vocab_size,
+            hidden: self.hidden_size,
+            layers: self.num_hidden_layers,
+            longest: self.max_position_embeddings,
+        }
+    }
+
+    /// The bias of the keys adds the same to all scores of a token, which softmax ignores: the
+    /// output does not depend on it.
+    fn tensors(&self) -> Vec<TensorSpec> {
         let (h, f) = (self.hidden_size, self.intermediate_size);
         let mut specs = Vec::new();
         let mut add = |name: String, shape: Vec<usize>, depth: usize| {

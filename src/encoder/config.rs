@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::DebertaConfig;
 use super::weights::TensorSpec;
 use crate::error::{Error, Result, nearest};
 
@@ -10,6 +11,50 @@ use crate::error::{Error, Result, nearest};
 pub enum EncoderConfig {
     /// `model_type = "bert"`.
     Bert(BertConfig),
+    /// `model_type = "deberta-v2"`: DeBERTa-v2 and v3.
+    Deberta(DebertaConfig),
+}
+
+/// The sizes that do not depend on the architecture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Sizes {
+    /// Rows of the word embedding table.
+    pub vocabulary: usize,
+    /// Width of a token's state.
+    pub hidden: usize,
+    /// Number of layers, the embeddings not counted.
+    pub layers: usize,
+    /// The longest text in tokens, special tokens included.
+    pub longest: usize,
+}
+
+/// What every architecture says of itself.
+pub(super) trait Architecture {
+    /// Its sizes.
+    fn sizes(&self) -> Sizes;
+    /// Every tensor with its shape, in the order of the layers.
+    fn tensors(&self) -> Vec<TensorSpec>;
+}
+
+/// Refuses sizes of zero and beyond any model, which would exhaust the memory.
+pub(super) fn check_sizes(sizes: &[(&str, usize, usize)]) -> std::result::Result<(), String> {
+    for (name, size, limit) in sizes {
+        if *size == 0 || size > limit {
+            return Err(format!("{name} is {size}, it must be between 1 and {limit}"));
+        }
+        if *name == "max_position_embeddings" && *size < 3 {
+            return Err("max_position_embeddings is below 3, too short for any text".into());
+        }
+    }
+    Ok(())
+}
+
+/// Refuses heads that cannot share the hidden units.
+pub(super) fn check_heads(hidden: usize, heads: usize) -> std::result::Result<(), String> {
+    if hidden.is_multiple_of(heads) {
+        return Ok(());
+    }
+    Err(format!("hidden_size {hidden} is no multiple of num_attention_heads {heads}"))
 }
 
 /// The sizes of a BERT encoder (Devlin et al. 2019), under their Hugging Face names.
@@ -69,63 +114,67 @@ impl EncoderConfig {
         };
         let head: Head = serde_json::from_slice(json)
             .map_err(|e| bad(format!("not a model configuration: {e}")))?;
+        let read = |error: serde_json::Error| bad(format!("not such a configuration: {error}"));
         match head.model_type.as_deref() {
             Some("bert") => {
-                let config: BertConfig = serde_json::from_slice(json)
-                    .map_err(|e| bad(format!("not a BERT configuration: {e}")))?;
+                let config: BertConfig = serde_json::from_slice(json).map_err(read)?;
                 config.validate().map_err(bad)?;
                 Ok(Self::Bert(config))
             }
+            Some("deberta-v2") => {
+                let config: DebertaConfig = serde_json::from_slice(json).map_err(read)?;
+                config.validate().map_err(bad)?;
+                Ok(Self::Deberta(config))
+            }
             other => {
                 let name = other.unwrap_or("none");
-                let hint = nearest(name, ["bert"]).map(|n| format!(" (did you mean '{n}'?)"));
-                Err(bad(format!(
-                    "the architecture '{name}' is not known{}; known: bert",
-                    hint.unwrap_or_default()
-                )))
+                let hint = nearest(name, KNOWN.iter().copied());
+                let hint = hint.map(|n| format!(" (did you mean '{n}'?)")).unwrap_or_default();
+                let known = KNOWN.join(", ");
+                Err(bad(format!("the architecture '{name}' is not known{hint}; known: {known}")))
             }
+        }
+    }
+
+    fn architecture(&self) -> &dyn Architecture {
+        match self {
+            Self::Bert(bert) => bert,
+            Self::Deberta(deberta) => deberta,
         }
     }
 
     /// Every tensor of the encoder with its shape, in the order of the layers.
     pub fn tensors(&self) -> Vec<TensorSpec> {
-        match self {
-            Self::Bert(bert) => bert.tensors(),
-        }
+        self.architecture().tensors()
     }
 
     /// Width of a token's state.
     pub fn hidden_size(&self) -> usize {
-        match self {
-            Self::Bert(bert) => bert.hidden_size,
-        }
+        self.architecture().sizes().hidden
     }
 
     /// Rows of the word embedding table.
     pub fn vocabulary(&self) -> usize {
-        match self {
-            Self::Bert(bert) => bert.vocab_size,
-        }
+        self.architecture().sizes().vocabulary
     }
 
     /// The longest text in tokens, special tokens included.
     pub fn longest(&self) -> usize {
-        match self {
-            Self::Bert(bert) => bert.max_position_embeddings,
-        }
+        self.architecture().sizes().longest
     }
 
     /// Number of layers, the embeddings not counted.
     pub fn layers(&self) -> usize {
-        match self {
-            Self::Bert(bert) => bert.num_hidden_layers,
-        }
+        self.architecture().sizes().layers
     }
 }
 
+/// The values of `model_type` that are known.
+const KNOWN: &[&str] = &["bert", "deberta-v2"];
+
 impl BertConfig {
     fn validate(&self) -> std::result::Result<(), String> {
-        let sizes = [
+        check_sizes(&[
             ("vocab_size", self.vocab_size, 1 << 20),
             ("hidden_size", self.hidden_size, 1 << 13),
             ("num_hidden_layers", self.num_hidden_layers, 128),
@@ -133,21 +182,8 @@ impl BertConfig {
             ("intermediate_size", self.intermediate_size, 1 << 15),
             ("max_position_embeddings", self.max_position_embeddings, 1 << 15),
             ("type_vocab_size", self.type_vocab_size, 1 << 10),
-        ];
-        for (name, size, limit) in sizes {
-            if size == 0 || size > limit {
-                return Err(format!("{name} is {size}, it must be between 1 and {limit}"));
-            }
-        }
-        if self.max_position_embeddings < 3 {
-            return Err("max_position_embeddings is below 3, too short for any text".into());
-        }
-        if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
-            return Err(format!(
-                "hidden_size {} is no multiple of num_attention_heads {}",
-                self.hidden_size, self.num_attention_heads
-            ));
-        }
+        ])?;
+        check_heads(self.hidden_size, self.num_attention_heads)?;
         if self.hidden_act != "gelu" {
             return Err("hidden_act is not 'gelu'".into());
         }

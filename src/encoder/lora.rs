@@ -8,7 +8,7 @@ use candle_core::{DType, Device, Tensor};
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 
-use super::weights::{LowRank, as_f32};
+use super::weights::{LowRank, PREFIXES, as_f32};
 use super::{Parameters, TensorSpec, save_weights};
 use crate::error::{Error, Result, nearest};
 
@@ -283,7 +283,7 @@ impl Adapter {
         let mut read = 0;
         for module in adapted_modules(specs, &["all-linear".to_owned()])? {
             let find = |part: &str, shape: [usize; 2]| -> Result<Option<Tensor>> {
-                let found = ["", "bert.", "model."].iter().find_map(|prefix| {
+                let found = PREFIXES.iter().find_map(|prefix| {
                     file.tensor(&format!("{PREFIX}{prefix}{}{part}", module.name)).ok()
                 });
                 let Some(view) = found else { return Ok(None) };

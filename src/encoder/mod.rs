@@ -4,6 +4,7 @@ mod affine;
 mod batch;
 mod bert;
 mod config;
+mod deberta;
 mod lora;
 pub mod ops;
 mod source;
@@ -13,6 +14,7 @@ mod weights;
 pub use batch::{PackedBatch, by_length, pack};
 pub use bert::Bert;
 pub use config::{BertConfig, EncoderConfig};
+pub use deberta::{Deberta, DebertaConfig};
 pub use lora::{AdaptedModule, Adapter, LoraConfig, adapted_modules, is_up};
 pub use ops::Segments;
 pub use source::{ADAPTER_CONFIG, ADAPTER_WEIGHTS, ModelFiles, SHIPPED};
@@ -57,6 +59,8 @@ impl Noise for Quiet {
 pub enum Encoder {
     /// BERT and its small descendants (MiniLM).
     Bert(Bert),
+    /// DeBERTa-v2 and v3.
+    Deberta(Deberta),
 }
 
 impl Encoder {
@@ -67,6 +71,9 @@ impl Encoder {
     pub fn new(config: &EncoderConfig, parameters: &Parameters) -> Result<Self> {
         match config {
             EncoderConfig::Bert(bert) => Ok(Self::Bert(Bert::new(bert, parameters)?)),
+            EncoderConfig::Deberta(deberta) => {
+                Ok(Self::Deberta(Deberta::new(deberta, parameters)?))
+            }
         }
     }
 
@@ -77,6 +84,7 @@ impl Encoder {
     pub fn forward(&self, batch: &PackedBatch, noise: &mut dyn Noise) -> Result<Tensor> {
         match self {
             Self::Bert(bert) => bert.forward(batch, noise),
+            Self::Deberta(deberta) => deberta.forward(batch, noise),
         }
     }
 

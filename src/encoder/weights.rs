@@ -11,6 +11,9 @@ use crate::error::{Error, Result};
 /// The name of the word embedding table.
 pub const WORD_EMBEDDINGS: &str = "embeddings.word_embeddings.weight";
 
+/// What a checkpoint may put before the names of its encoder's tensors.
+pub(super) const PREFIXES: [&str; 4] = ["", "bert.", "model.", "deberta."];
+
 /// The name and shape that a tensor must have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TensorSpec {
@@ -88,7 +91,7 @@ pub fn load_weights(bytes: &[u8], specs: &[TensorSpec], place: &str) -> Result<P
     let file = SafeTensors::deserialize(bytes).map_err(|e| damaged(e.to_string()))?;
     let mut tensors = BTreeMap::new();
     for spec in specs {
-        let view = ["", "bert.", "model."]
+        let view = PREFIXES
             .iter()
             .find_map(|prefix| file.tensor(&format!("{prefix}{}", spec.name)).ok())
             .ok_or_else(|| {

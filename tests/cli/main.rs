@@ -10,6 +10,7 @@ mod classify_bundle;
 mod classify_resume;
 mod codebook;
 mod doctor;
+mod encoders;
 mod evaluate;
 mod interruption;
 mod lexical;

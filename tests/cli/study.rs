@@ -142,7 +142,14 @@ pub fn json_lines(folder: &Folder, name: &str) -> Vec<Value> {
 
 /// Writes the tiny random BERT with a tokenizer of single characters to `folder/name`.
 pub fn base(folder: &Folder, name: &str) -> PathBuf {
-    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parity/bert-tiny");
+    base_of(folder, name, "bert-tiny")
+}
+
+/// Writes a tiny random encoder of the fixtures with a tokenizer of single characters to
+/// `folder/name`.
+pub fn base_of(folder: &Folder, name: &str, fixture: &str) -> PathBuf {
+    let parity = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parity");
+    let fixture = parity.join(fixture);
     for file in ["config.json", "model.safetensors"] {
         let bytes = std::fs::read(fixture.join(file)).expect("the fixture");
         folder.file(&format!("{name}/{file}"), bytes);

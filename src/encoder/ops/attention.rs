@@ -35,41 +35,68 @@ pub fn attention(
 }
 
 /// One head of one text: where its values begin, and where its mask does.
-struct Place {
-    start: usize,
-    length: usize,
-    mask: usize,
+pub(super) struct Place {
+    pub start: usize,
+    pub length: usize,
+    pub mask: usize,
     width: usize,
-    hidden: usize,
+    stride: usize,
 }
 
 impl Place {
-    /// This head's `[length, width]` part of a `[tokens, hidden]` matrix.
+    /// Where this head begins in a matrix of `[tokens, hidden]`.
     #[inline(always)]
-    fn view<'a>(&self, values: &'a [f32]) -> Matrix<'a> {
-        Matrix::strided(&values[self.start..], self.length, self.width, self.hidden)
+    pub fn output(&self, hidden: usize) -> usize {
+        self.start / self.stride * hidden + self.start % self.stride
+    }
+
+    /// This head's `[length, width]` part of a matrix whose first row begins these values.
+    #[inline(always)]
+    pub fn view<'a>(&self, values: &'a [f32]) -> Matrix<'a> {
+        Matrix::strided(&values[self.start..], self.length, self.width, self.stride)
+    }
+}
+
+/// Every head of every text of `[tokens, heads · width]` matrices whose rows begin `stride`
+/// values apart.
+pub(super) fn places(
+    segments: &Segments,
+    heads: usize,
+    width: usize,
+    stride: usize,
+) -> impl Iterator<Item = Place> + '_ {
+    let mut mask = 0;
+    segments.ranges().flat_map(move |range| {
+        let (length, before) = (range.len(), mask);
+        mask += heads * length * length;
+        (0..heads).map(move |head| Place {
+            start: range.start * stride + head * width,
+            length,
+            mask: before + head * length * length,
+            width,
+            stride,
+        })
+    })
+}
+
+/// Turns the gradient of attention probabilities, `[n, n]`, into that of the scores below them.
+#[inline(always)]
+pub(super) fn score_gradient(probabilities: &[f32], gradient: &mut [f32], n: usize) {
+    for (d, p) in gradient.chunks_exact_mut(n).zip(probabilities.chunks_exact(n)) {
+        let level = dot(d, p);
+        for (d, p) in d.iter_mut().zip(p) {
+            *d = p * (*d - level);
+        }
     }
 }
 
 impl Attention {
     fn places(&self, hidden: usize) -> impl Iterator<Item = Place> + '_ {
-        let width = hidden / self.heads;
-        let mut mask = 0;
-        self.segments.ranges().flat_map(move |range| {
-            let (length, before) = (range.len(), mask);
-            mask += self.heads * length * length;
-            (0..self.heads).map(move |head| Place {
-                start: range.start * hidden + head * width,
-                length,
-                mask: before + head * length * length,
-                width,
-                hidden,
-            })
-        })
+        places(&self.segments, self.heads, hidden / self.heads, hidden)
     }
 
     fn longest(&self) -> usize {
-        self.segments.ranges().map(|r| r.len()).max().unwrap_or(0)
+        self.segments.longest()
     }
 
     /// The attention probabilities of one head of one text, before dropout.
@@ -169,12 +196,7 @@ impl CustomOp3 for Attention {
                 }
                 let used = Matrix::new(used, n, n).transposed();
                 multiply(&mut dv[start..], hidden, used, place.view(dy), 1.0, false);
-                for (d, p) in dp.chunks_exact_mut(n).zip(p.chunks_exact(n)) {
-                    let level = dot(d, p);
-                    for (d, p) in d.iter_mut().zip(p) {
-                        *d = p * (*d - level);
-                    }
-                }
+                score_gradient(p, dp, n);
                 let ds = Matrix::new(dp, n, n);
                 multiply(&mut dq[start..], hidden, ds, place.view(kv), scale, false);
                 multiply(&mut dk[start..], hidden, ds.transposed(), place.view(qv), scale, false);

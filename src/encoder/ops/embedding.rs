@@ -1,6 +1,6 @@
 //! The sum of word, position and segment-type embeddings.
 
-use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp1, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
 use super::{dims2, tensor, tensor_values, values};
 
@@ -22,6 +22,39 @@ pub fn embeddings(
     positions: &[u32],
 ) -> Result<Tensor> {
     words.apply_op3(places, kinds, Embeddings { ids: ids.to_vec(), positions: positions.to_vec() })
+}
+
+struct Lookup(Vec<u32>);
+
+/// Row `ids[i]` of a table `[rows, width]` for each token: `[tokens, width]`.
+///
+/// # Errors
+/// If an id lies outside the table.
+pub fn lookup(table: &Tensor, ids: &[u32]) -> Result<Tensor> {
+    table.apply_op1(Lookup(ids.to_vec()))
+}
+
+impl CustomOp1 for Lookup {
+    fn name(&self) -> &'static str {
+        "lookup"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let table = values(storage, layout)?;
+        let (rows, width) = dims2(layout)?;
+        if self.0.iter().any(|&id| id as usize >= rows) {
+            bail!("a token or position lies outside its table of {rows} rows");
+        }
+        let out = self.0.iter().flat_map(|&id| row(table, id, width)).copied().collect();
+        Ok((CpuStorage::F32(out), Shape::from((self.0.len(), width))))
+    }
+
+    fn bwd(&self, table: &Tensor, _res: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        let grad = grad.contiguous()?;
+        let (storage, layout) = grad.storage_and_layout();
+        let (rows, width) = table.dims2()?;
+        Ok(Some(scatter(rows, width, &self.0, tensor_values(&storage, layout)?)?))
+    }
 }
 
 fn row(table: &[f32], index: u32, width: usize) -> &[f32] {
@@ -100,6 +133,16 @@ mod tests {
         check(&vars, 1e-3, |t| {
             embeddings(&t[0], &t[1], &t[2], &[1, 3, 1, 0], &[0, 1, 2, 0]).unwrap()
         });
+    }
+
+    #[test]
+    fn rows_are_looked_up_and_their_gradients_added() {
+        let table = var(&[4, 3], 1);
+        let found = lookup(&table, &[2, 0, 2]).unwrap().to_vec2::<f32>().unwrap();
+        let rows = table.to_vec2::<f32>().unwrap();
+        assert_eq!(found, [rows[2].clone(), rows[0].clone(), rows[2].clone()]);
+        check(&[table.clone()], 1e-3, |t| lookup(&t[0], &[2, 0, 2]).unwrap());
+        assert!(lookup(&table, &[4]).is_err());
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! matrix without padding; [`Segments`] says where each begins.
 
 mod attention;
+mod disentangled;
 mod dropout;
 mod embedding;
 mod gelu;
@@ -16,16 +17,19 @@ mod linear;
 mod matmul;
 mod pooling;
 mod vector;
+mod windows;
 
 pub use attention::{AttentionMask, attention};
+pub use disentangled::{Disentangled, disentangled_attention};
 pub use dropout::{DropoutMask, dropout, dropout_add};
-pub use embedding::embeddings;
+pub use embedding::{embeddings, lookup};
 pub use gelu::gelu;
 pub use layer_norm::layer_norm;
 pub use linear::{linear, product};
 pub use matmul::{Matrix, multiply};
 pub use pooling::{mean_pool, select_first};
 pub use vector::{exp, sum};
+pub use windows::windows;
 
 use candle_core::{CpuStorage, DType, Layout, Result, Shape, Storage, Tensor, bail};
 
@@ -59,6 +63,11 @@ impl Segments {
     /// The number of tokens of all texts.
     pub fn tokens(&self) -> usize {
         self.offsets[self.offsets.len() - 1]
+    }
+
+    /// The number of tokens of the longest text.
+    pub fn longest(&self) -> usize {
+        self.ranges().map(|range| range.len()).max().unwrap_or(0)
     }
 
     /// The row ranges of the texts.
