@@ -58,9 +58,9 @@ impl Noise for Quiet {
 #[derive(Clone, Debug)]
 pub enum Encoder {
     /// BERT and its small descendants (MiniLM).
-    Bert(Bert),
+    Bert(Box<Bert>),
     /// DeBERTa-v2 and v3.
-    Deberta(Deberta),
+    Deberta(Box<Deberta>),
 }
 
 impl Encoder {
@@ -70,9 +70,9 @@ impl Encoder {
     /// If a tensor is missing or has another shape than the configuration says.
     pub fn new(config: &EncoderConfig, parameters: &Parameters) -> Result<Self> {
         match config {
-            EncoderConfig::Bert(bert) => Ok(Self::Bert(Bert::new(bert, parameters)?)),
+            EncoderConfig::Bert(bert) => Ok(Self::Bert(Box::new(Bert::new(bert, parameters)?))),
             EncoderConfig::Deberta(deberta) => {
-                Ok(Self::Deberta(Deberta::new(deberta, parameters)?))
+                Ok(Self::Deberta(Box::new(Deberta::new(deberta, parameters)?)))
             }
         }
     }

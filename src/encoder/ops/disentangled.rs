@@ -82,8 +82,8 @@ impl Disentangled {
         let (tokens, hidden) = (states.0, states.1 / 3);
         let longest = self.segments.longest();
         if tokens != self.segments.tokens()
-            || states.1 % 3 != 0
-            || hidden % self.heads != 0
+            || !states.1.is_multiple_of(3)
+            || !hidden.is_multiple_of(self.heads)
             || self.parts() == 0
             || positions.1 != hidden * self.parts()
             || self.rows.len() + 1 < 2 * longest

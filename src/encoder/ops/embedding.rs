@@ -141,7 +141,7 @@ mod tests {
         let found = lookup(&table, &[2, 0, 2]).unwrap().to_vec2::<f32>().unwrap();
         let rows = table.to_vec2::<f32>().unwrap();
         assert_eq!(found, [rows[2].clone(), rows[0].clone(), rows[2].clone()]);
-        check(&[table.clone()], 1e-3, |t| lookup(&t[0], &[2, 0, 2]).unwrap());
+        check(std::slice::from_ref(&table), 1e-3, |t| lookup(&t[0], &[2, 0, 2]).unwrap());
         assert!(lookup(&table, &[4]).is_err());
     }
 
