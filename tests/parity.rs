@@ -9,6 +9,10 @@ use confide::encoder::{
     Encoder, EncoderConfig, ModelFiles, PackedBatch, Parameters, Quiet, TokenizedText, load_weights,
 };
 
+/// The folders of random models.
+const RANDOM: [&str; 6] =
+    ["bert-tiny", "deberta-v3", "deberta-v2", "llama-tiny", "qwen2-tiny", "qwen3-tiny"];
+
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parity").join(name)
 }
@@ -133,7 +137,7 @@ fn gradients_agree(reference: &Reference) {
 
 #[test]
 fn random_encoders_agree_with_transformers() {
-    for folder in ["bert-tiny", "deberta-v3", "deberta-v2"] {
+    for folder in RANDOM {
         println!("{folder}");
         let reference = Reference::random(folder);
         states_and_pooled_agree(&reference);

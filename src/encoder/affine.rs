@@ -7,11 +7,11 @@ use super::ops::{dropout, layer_norm, linear, product};
 use super::{Noise, Parameters, Segments};
 use crate::error::Result;
 
-/// y = x Wᵀ + b, with (alpha / r) · dropout(x) Aᵀ Bᵀ added where it is adapted (LoRA).
+/// y = x Wᵀ + b, or y = x Wᵀ where there is no b, with (alpha / r) · dropout(x) Aᵀ Bᵀ added where it is adapted (LoRA).
 #[derive(Clone, Debug)]
 pub(super) struct Affine {
     weight: Tensor,
-    bias: Tensor,
+    bias: Option<Tensor>,
     low_rank: Option<LowRank>,
 }
 
@@ -26,13 +26,13 @@ impl Affine {
     /// The map of the module with this name.
     ///
     /// # Errors
-    /// If a tensor is missing.
+    /// If the weight is missing.
     pub fn new(parameters: &Parameters, name: &str) -> Result<Self> {
         let low_rank =
             parameters.low_rank(name).map(|(down, up, scale)| LowRank { down, up, scale });
         Ok(Self {
             weight: parameters.get(&format!("{name}.weight"))?,
-            bias: parameters.get(&format!("{name}.bias"))?,
+            bias: parameters.get(&format!("{name}.bias")).ok(),
             low_rank,
         })
     }
@@ -44,7 +44,10 @@ impl Affine {
         segments: &Segments,
         noise: &mut dyn Noise,
     ) -> candle_core::Result<Tensor> {
-        let y = linear(x, &self.weight, &self.bias)?;
+        let y = match &self.bias {
+            Some(bias) => linear(x, &self.weight, bias)?,
+            None => product(x, &self.weight, 1.0)?,
+        };
         let Some(LowRank { down, up, scale }) = &self.low_rank else { return Ok(y) };
         let seen = dropout(x, noise.adapter(segments, x.dim(1)?).as_ref())?;
         y + product(&product(&seen, down, 1.0)?, up, *scale)?

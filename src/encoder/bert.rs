@@ -4,7 +4,7 @@ use candle_core::Tensor;
 
 use super::affine::{Affine, Norm};
 use super::config::{Architecture, Sizes};
-use super::ops::{attention, dropout, dropout_add, embeddings, gelu};
+use super::ops::{Heads, attention, dropout, dropout_add, embeddings, gelu};
 use super::weights::{Parameters, TensorSpec, WORD_EMBEDDINGS};
 use super::{BertConfig, Noise, PackedBatch};
 use crate::error::Result;
@@ -135,7 +135,7 @@ impl Bert {
                 &layer.key.forward(&x, segments, noise)?,
                 &layer.value.forward(&x, segments, noise)?,
                 segments,
-                self.heads,
+                Heads::full(self.heads),
                 mask.as_ref(),
             )?;
             let context = layer.context.forward(&context, segments, noise)?;

@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 
-use super::DebertaConfig;
-use super::weights::TensorSpec;
+use super::weights::{TensorSpec, WORD_EMBEDDINGS};
+use super::{DebertaConfig, LlamaConfig};
 use crate::error::{Error, Result, nearest};
 
 /// An architecture and its sizes.
@@ -13,6 +13,8 @@ pub enum EncoderConfig {
     Bert(BertConfig),
     /// `model_type = "deberta-v2"`: DeBERTa-v2 and v3.
     Deberta(DebertaConfig),
+    /// `model_type = "llama"`, `"qwen2"` or `"qwen3"`.
+    Llama(LlamaConfig),
 }
 
 /// The sizes that do not depend on the architecture.
@@ -34,6 +36,10 @@ pub(super) trait Architecture {
     fn sizes(&self) -> Sizes;
     /// Every tensor with its shape, in the order of the layers.
     fn tensors(&self) -> Vec<TensorSpec>;
+    /// The name of the word embedding table.
+    fn words(&self) -> &'static str {
+        WORD_EMBEDDINGS
+    }
 }
 
 /// Refuses sizes of zero and beyond any model, which would exhaust the memory.
@@ -126,6 +132,11 @@ impl EncoderConfig {
                 config.validate().map_err(bad)?;
                 Ok(Self::Deberta(config))
             }
+            Some("llama" | "qwen2" | "qwen3") => {
+                let config: LlamaConfig = serde_json::from_slice(json).map_err(read)?;
+                config.validate().map_err(bad)?;
+                Ok(Self::Llama(config))
+            }
             other => {
                 let name = other.unwrap_or("none");
                 let hint = nearest(name, KNOWN.iter().copied());
@@ -140,12 +151,18 @@ impl EncoderConfig {
         match self {
             Self::Bert(bert) => bert,
             Self::Deberta(deberta) => deberta,
+            Self::Llama(llama) => llama,
         }
     }
 
     /// Every tensor of the encoder with its shape, in the order of the layers.
     pub fn tensors(&self) -> Vec<TensorSpec> {
         self.architecture().tensors()
+    }
+
+    /// The name of the word embedding table.
+    pub fn words(&self) -> &'static str {
+        self.architecture().words()
     }
 
     /// Width of a token's state.
@@ -170,7 +187,7 @@ impl EncoderConfig {
 }
 
 /// The values of `model_type` that are known.
-const KNOWN: &[&str] = &["bert", "deberta-v2"];
+const KNOWN: &[&str] = &["bert", "deberta-v2", "llama", "qwen2", "qwen3"];
 
 impl BertConfig {
     fn validate(&self) -> std::result::Result<(), String> {

@@ -13,8 +13,8 @@ use candle_core::Tensor;
 
 use super::affine::{Affine, Norm};
 use super::ops::{
-    Disentangled, attention, disentangled_attention, dropout, dropout_add, gelu, linear, lookup,
-    product, windows,
+    Disentangled, Heads, attention, disentangled_attention, dropout, dropout_add, gelu, linear,
+    lookup, product, windows,
 };
 use super::weights::{Parameters, WORD_EMBEDDINGS};
 use super::{Noise, PackedBatch, Quiet, Segments};
@@ -212,7 +212,7 @@ impl Deberta {
         let k = layer.key.forward(x, segments, noise)?;
         let v = layer.value.forward(x, segments, noise)?;
         let Some(Distances { table, rows }) = distances else {
-            return Ok(attention(&q, &k, &v, segments, heads, mask.as_ref())?);
+            return Ok(attention(&q, &k, &v, segments, Heads::full(heads), mask.as_ref())?);
         };
         let how = Disentangled {
             segments: segments.clone(),

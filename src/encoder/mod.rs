@@ -5,6 +5,7 @@ mod batch;
 mod bert;
 mod config;
 mod deberta;
+mod llama;
 mod lora;
 pub mod ops;
 mod source;
@@ -15,11 +16,12 @@ pub use batch::{PackedBatch, by_length, pack};
 pub use bert::Bert;
 pub use config::{BertConfig, EncoderConfig};
 pub use deberta::{Deberta, DebertaConfig};
+pub use llama::{Llama, LlamaConfig};
 pub use lora::{AdaptedModule, Adapter, LoraConfig, adapted_modules, is_up};
 pub use ops::Segments;
 pub use source::{ADAPTER_CONFIG, ADAPTER_WEIGHTS, ModelFiles, SHIPPED};
 pub use tokens::{TokenizedText, Tokens};
-pub use weights::{Parameters, TensorSpec, WORD_EMBEDDINGS, load_weights, save_weights};
+pub use weights::{Parameters, TensorSpec, load_weights, save_weights};
 
 use candle_core::Tensor;
 
@@ -61,6 +63,8 @@ pub enum Encoder {
     Bert(Box<Bert>),
     /// DeBERTa-v2 and v3.
     Deberta(Box<Deberta>),
+    /// Llama and its kin.
+    Llama(Box<Llama>),
 }
 
 impl Encoder {
@@ -71,6 +75,9 @@ impl Encoder {
     pub fn new(config: &EncoderConfig, parameters: &Parameters) -> Result<Self> {
         match config {
             EncoderConfig::Bert(bert) => Ok(Self::Bert(Box::new(Bert::new(bert, parameters)?))),
+            EncoderConfig::Llama(llama) => {
+                Ok(Self::Llama(Box::new(Llama::new(llama, parameters)?)))
+            }
             EncoderConfig::Deberta(deberta) => {
                 Ok(Self::Deberta(Box::new(Deberta::new(deberta, parameters)?)))
             }
@@ -85,6 +92,7 @@ impl Encoder {
         match self {
             Self::Bert(bert) => bert.forward(batch, noise),
             Self::Deberta(deberta) => deberta.forward(batch, noise),
+            Self::Llama(llama) => llama.forward(batch, noise),
         }
     }
 

@@ -11,8 +11,7 @@ use super::schedule::layer_factor;
 use super::{Example, Examples, Recipe};
 use crate::codebook::Codebook;
 use crate::encoder::{
-    Adapter, Encoder, EncoderConfig, LoraConfig, PackedBatch, Parameters, Quiet, WORD_EMBEDDINGS,
-    by_length,
+    Adapter, Encoder, EncoderConfig, LoraConfig, PackedBatch, Parameters, Quiet, by_length,
 };
 use crate::error::{Error, Result};
 use crate::heads::Heads;
@@ -30,6 +29,7 @@ const HEAD: &str = "heads.";
 /// the others receive no gradient and no decay, so leaving them out changes nothing but time
 /// and memory.
 pub struct TrainingModel {
+    words_name: &'static str,
     words: Tensor,
     vocabulary: Vec<u32>,
     fixed: Parameters,
@@ -108,7 +108,7 @@ impl TrainingModel {
         adapter: Option<Adapter>,
         recipe: &Recipe,
     ) -> Result<Self> {
-        let words = parameters.get(WORD_EMBEDDINGS)?;
+        let words = parameters.get(config.words())?;
         let index = Tensor::from_slice(&vocabulary, vocabulary.len(), &Device::Cpu)?;
         let mut model = Tracked {
             tensors: BTreeMap::new(),
@@ -118,7 +118,7 @@ impl TrainingModel {
         let pace = |depth| layer_factor(depth, config.layers(), recipe.layer_decay);
         for spec in config.tensors() {
             let mut tensor = parameters.get(&spec.name)?;
-            if spec.name == WORD_EMBEDDINGS {
+            if spec.name == config.words() {
                 tensor = words.index_select(&index, 0)?;
             }
             if spec.effective && adapter.is_none() {
@@ -155,6 +155,7 @@ impl TrainingModel {
         let plain = adapted(Parameters::new(detached(base.iter())), &detached(&low_rank))?;
         let plain_heads = Parameters::new(detached(&head_tensors));
         Ok(Self {
+            words_name: config.words(),
             words,
             vocabulary,
             fixed: Parameters::new(model.fixed),
@@ -215,13 +216,13 @@ impl TrainingModel {
             let adapter = Adapter::of_tensors(lora.clone(), &encoder)?;
             return Ok((TrainedEncoder::Adapter(adapter), heads));
         }
-        if let Some(trained) = encoder.get(WORD_EMBEDDINGS) {
+        if let Some(trained) = encoder.get(self.words_name) {
             let mut all = self.words.to_vec2::<f32>()?;
             for (row, &id) in trained.to_vec2::<f32>()?.into_iter().zip(&self.vocabulary) {
                 all[id as usize] = row;
             }
             let all = Tensor::from_vec(all.concat(), self.words.shape(), &Device::Cpu)?;
-            encoder.insert(WORD_EMBEDDINGS.to_owned(), all);
+            encoder.insert(self.words_name.to_owned(), all);
         }
         encoder.extend(self.fixed.iter().map(|(name, tensor)| (name.clone(), tensor.clone())));
         Ok((TrainedEncoder::Full(Parameters::new(encoder)), heads))

@@ -12,29 +12,49 @@ use super::{DropoutMask, Matrix, Segments, dims2, multiply, tensor, tensor_value
 /// `[length, length]` matrices.
 pub type AttentionMask = DropoutMask;
 
+/// How the heads of an attention share their inputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heads {
+    /// Heads of the queries.
+    pub queries: usize,
+    /// Heads of keys and values, each serving as many heads of the queries (grouped-query
+    /// attention, Ainslie et al. 2023).
+    pub keys: usize,
+    /// Whether a token sees only itself and those before it.
+    pub causal: bool,
+}
+
+impl Heads {
+    /// As many heads of keys as of queries, and every token sees all.
+    pub fn full(heads: usize) -> Self {
+        Self { queries: heads, keys: heads, causal: false }
+    }
+}
+
 struct Attention {
     segments: Arc<Segments>,
-    heads: usize,
+    heads: Heads,
     mask: Option<AttentionMask>,
 }
 
-/// `q`, `k`, `v` `[tokens, hidden]` → context `[tokens, hidden]`; every token attends to the
-/// tokens of its own text.
+/// `q` `[tokens, queries · width]`, `k`, `v` `[tokens, keys · width]` → context like `q`; every
+/// token attends to the tokens of its own text.
 ///
 /// # Errors
-/// If the shapes do not match, or the hidden size is no multiple of `heads`.
+/// If the shapes do not match the heads.
 pub fn attention(
     q: &Tensor,
     k: &Tensor,
     v: &Tensor,
     segments: &Arc<Segments>,
-    heads: usize,
+    heads: Heads,
     mask: Option<&AttentionMask>,
 ) -> Result<Tensor> {
     q.apply_op3(k, v, Attention { segments: segments.clone(), heads, mask: mask.cloned() })
 }
 
 /// One head of one text: where its values begin, and where its mask does.
+#[derive(Clone, Copy)]
 pub(super) struct Place {
     pub start: usize,
     pub length: usize,
@@ -91,21 +111,41 @@ pub(super) fn score_gradient(probabilities: &[f32], gradient: &mut [f32], n: usi
 }
 
 impl Attention {
-    fn places(&self, hidden: usize) -> impl Iterator<Item = Place> + '_ {
-        places(&self.segments, self.heads, hidden / self.heads, hidden)
+    /// Every head of the queries of every text, with the head of keys and values that serves
+    /// it.
+    fn places(&self, width: usize) -> impl Iterator<Item = (Place, Place)> + '_ {
+        let Heads { queries, keys, .. } = self.heads;
+        let group = queries / keys;
+        places(&self.segments, queries, width, queries * width).map(move |place| {
+            let (row, head) = (place.start / place.stride, place.start % place.stride / width);
+            let start = (row * keys + head / group) * width;
+            (place, Place { start, stride: keys * width, ..place })
+        })
     }
 
-    fn longest(&self) -> usize {
-        self.segments.longest()
+    /// The width of a head, if these shapes suit the heads.
+    fn width(&self, q: (usize, usize), k: (usize, usize), v: (usize, usize)) -> Result<usize> {
+        let Heads { queries, keys, .. } = self.heads;
+        let width = q.1 / queries.max(1);
+        let suits = keys > 0
+            && queries.is_multiple_of(keys)
+            && q == (self.segments.tokens(), queries * width)
+            && k == (self.segments.tokens(), keys * width)
+            && k == v;
+        if !suits {
+            bail!("{:?} cannot share {q:?}, {k:?} and {v:?}", self.heads);
+        }
+        Ok(width)
     }
 
     /// The attention probabilities of one head of one text, before dropout.
     #[inline(always)]
-    fn probabilities(&self, place: &Place, q: Matrix, k: Matrix, scale: f32, out: &mut [f32]) {
-        let n = place.length;
+    fn probabilities(&self, n: usize, q: Matrix, k: Matrix, scale: f32, out: &mut [f32]) {
         multiply(out, n, q, k.transposed(), scale, false);
-        for row in out.chunks_exact_mut(n) {
-            softmax(row);
+        for (i, row) in out.chunks_exact_mut(n).enumerate() {
+            let seen = if self.heads.causal { i + 1 } else { n };
+            softmax(&mut row[..seen]);
+            row[seen..].fill(0.0);
         }
     }
 }
@@ -126,33 +166,21 @@ impl CustomOp3 for Attention {
     ) -> Result<(CpuStorage, Shape)> {
         let (q, k, v) = (values(s1, l1)?, values(s2, l2)?, values(s3, l3)?);
         let (tokens, hidden) = dims2(l1)?;
-        if tokens != self.segments.tokens() || l1.shape() != l2.shape() || l1.shape() != l3.shape()
-        {
-            bail!("attention over {} tokens meets {:?}", self.segments.tokens(), l1.shape());
-        }
-        if hidden % self.heads != 0 {
-            bail!("{hidden} hidden units cannot be shared by {} heads", self.heads);
-        }
-        let width = hidden / self.heads;
+        let width = self.width((tokens, hidden), dims2(l2)?, dims2(l3)?)?;
         let scale = 1.0 / (width as f32).sqrt();
         let mut out = vec![0f32; tokens * hidden];
-        let mut scores = vec![0f32; self.longest() * self.longest()];
+        let longest = self.segments.longest();
+        let mut scores = vec![0f32; longest * longest];
         pulp::Arch::new().dispatch(|| {
-            for place in self.places(hidden) {
+            for (place, shared) in self.places(width) {
                 let n = place.length;
                 let p = &mut scores[..n * n];
-                self.probabilities(&place, place.view(q), place.view(k), scale, p);
+                self.probabilities(n, place.view(q), shared.view(k), scale, p);
                 if let Some(mask) = &self.mask {
                     mask.apply(place.mask, p);
                 }
-                multiply(
-                    &mut out[place.start..],
-                    hidden,
-                    Matrix::new(p, n, n),
-                    place.view(v),
-                    1.0,
-                    false,
-                );
+                let target = &mut out[place.start..];
+                multiply(target, hidden, Matrix::new(p, n, n), shared.view(v), 1.0, false);
             }
         });
         Ok((CpuStorage::F32(out), l1.shape().clone()))
@@ -168,7 +196,8 @@ impl CustomOp3 for Attention {
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let grad = grad.contiguous()?;
         let (tokens, hidden) = q.dims2()?;
-        let width = hidden / self.heads;
+        let width = self.width((tokens, hidden), k.dims2()?, v.dims2()?)?;
+        let narrow = self.heads.keys * width;
         let scale = 1.0 / (width as f32).sqrt();
         let ((qs, ql), (ks, kl), (vs, vl), (gs, gl)) = (
             q.storage_and_layout(),
@@ -178,32 +207,35 @@ impl CustomOp3 for Attention {
         );
         let (qv, kv) = (tensor_values(&qs, ql)?, tensor_values(&ks, kl)?);
         let (vv, dy) = (tensor_values(&vs, vl)?, tensor_values(&gs, gl)?);
-        let size = tokens * hidden;
-        let (mut dq, mut dk, mut dv) = (vec![0f32; size], vec![0f32; size], vec![0f32; size]);
-        let area = self.longest() * self.longest();
+        let size = tokens * narrow;
+        let (mut dq, mut dk, mut dv) =
+            (vec![0f32; tokens * hidden], vec![0f32; size], vec![0f32; size]);
+        let area = self.segments.longest() * self.segments.longest();
         let (mut clean, mut dropped, mut dp) =
             (vec![0f32; area], vec![0f32; area], vec![0f32; area]);
         pulp::Arch::new().dispatch(|| {
-            for place in self.places(hidden) {
-                let (n, start) = (place.length, place.start);
+            for (place, shared) in self.places(width) {
+                let n = place.length;
                 let (p, used, dp) = (&mut clean[..n * n], &mut dropped[..n * n], &mut dp[..n * n]);
-                self.probabilities(&place, place.view(qv), place.view(kv), scale, p);
+                self.probabilities(n, place.view(qv), shared.view(kv), scale, p);
                 used.copy_from_slice(p);
-                multiply(dp, n, place.view(dy), place.view(vv).transposed(), 1.0, false);
+                multiply(dp, n, place.view(dy), shared.view(vv).transposed(), 1.0, false);
                 if let Some(mask) = &self.mask {
                     mask.apply(place.mask, used);
                     mask.apply(place.mask, dp);
                 }
                 let used = Matrix::new(used, n, n).transposed();
-                multiply(&mut dv[start..], hidden, used, place.view(dy), 1.0, false);
+                multiply(&mut dv[shared.start..], narrow, used, place.view(dy), 1.0, true);
                 score_gradient(p, dp, n);
                 let ds = Matrix::new(dp, n, n);
-                multiply(&mut dq[start..], hidden, ds, place.view(kv), scale, false);
-                multiply(&mut dk[start..], hidden, ds.transposed(), place.view(qv), scale, false);
+                multiply(&mut dq[place.start..], hidden, ds, shared.view(kv), scale, false);
+                let target = &mut dk[shared.start..];
+                multiply(target, narrow, ds.transposed(), place.view(qv), scale, true);
             }
         });
-        let shape = (tokens, hidden);
-        Ok((Some(tensor(dq, shape)?), Some(tensor(dk, shape)?), Some(tensor(dv, shape)?)))
+        let shape = (tokens, narrow);
+        let dq = tensor(dq, (tokens, hidden))?;
+        Ok((Some(dq), Some(tensor(dk, shape)?), Some(tensor(dv, shape)?)))
     }
 }
 
@@ -219,10 +251,37 @@ mod tests {
     #[test]
     fn gradients_match_finite_differences() {
         let segments = Arc::new(Segments::new([5, 1, 2]));
-        check(&qkv(), 2e-3, |t| attention(&t[0], &t[1], &t[2], &segments, 2, None).unwrap());
+        check(&qkv(), 2e-3, |t| {
+            attention(&t[0], &t[1], &t[2], &segments, Heads::full(2), None).unwrap()
+        });
         let bytes = (0..2 * (25 + 1 + 4)).map(|i| u8::from(i % 5 != 0)).collect();
         let mask = DropoutMask::new(bytes, 0.2);
-        check(&qkv(), 2e-3, |t| attention(&t[0], &t[1], &t[2], &segments, 2, Some(&mask)).unwrap());
+        check(&qkv(), 2e-3, |t| {
+            attention(&t[0], &t[1], &t[2], &segments, Heads::full(2), Some(&mask)).unwrap()
+        });
+    }
+
+    #[test]
+    fn gradients_of_shared_keys_match_finite_differences() {
+        let segments = Arc::new(Segments::new([5, 1, 2]));
+        let vars = [var(&[8, 8], 1), var(&[8, 4], 2), var(&[8, 4], 3)];
+        for causal in [false, true] {
+            let heads = Heads { queries: 4, keys: 2, causal };
+            check(&vars, 2e-3, |t| attention(&t[0], &t[1], &t[2], &segments, heads, None).unwrap());
+        }
+    }
+
+    #[test]
+    fn a_causal_token_does_not_see_what_follows() {
+        let [q, k, v] = qkv();
+        let heads = Heads { queries: 2, keys: 2, causal: true };
+        let whole = Arc::new(Segments::new([8]));
+        let all = attention(&q, &k, &v, &whole, heads, None).unwrap();
+        let cut = |t: &candle_core::Var| t.narrow(0, 0, 3).unwrap().contiguous().unwrap();
+        let begun = Arc::new(Segments::new([3]));
+        let first = attention(&cut(&q), &cut(&k), &cut(&v), &begun, heads, None).unwrap();
+        let gap = (all.narrow(0, 0, 3).unwrap() - first).unwrap().abs().unwrap();
+        assert!(gap.max_all().unwrap().to_scalar::<f32>().unwrap() < 1e-6);
     }
 
     #[test]
@@ -230,9 +289,9 @@ mod tests {
         let [q, k, v] = qkv();
         let together = Arc::new(Segments::new([5, 3]));
         let alone = Arc::new(Segments::new([3]));
-        let both = attention(&q, &k, &v, &together, 3, None).unwrap();
+        let both = attention(&q, &k, &v, &together, Heads::full(3), None).unwrap();
         let cut = |t: &candle_core::Var| t.narrow(0, 5, 3).unwrap().contiguous().unwrap();
-        let one = attention(&cut(&q), &cut(&k), &cut(&v), &alone, 3, None).unwrap();
+        let one = attention(&cut(&q), &cut(&k), &cut(&v), &alone, Heads::full(3), None).unwrap();
         let gap = (both.narrow(0, 5, 3).unwrap() - one).unwrap().abs().unwrap();
         assert!(gap.max_all().unwrap().to_scalar::<f32>().unwrap() < 1e-6);
     }

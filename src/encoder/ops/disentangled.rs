@@ -293,7 +293,7 @@ impl CustomOp2 for Disentangled {
 mod tests {
     use super::*;
     use crate::encoder::ops::gradient_check::{check, var};
-    use crate::encoder::ops::{DropoutMask, attention};
+    use crate::encoder::ops::{DropoutMask, Heads, attention};
 
     fn how(c2p: bool, p2c: bool, mask: bool) -> Disentangled {
         let bytes = (0..2 * (25 + 1 + 4)).map(|i| u8::from(i % 5 != 0)).collect();
@@ -328,7 +328,7 @@ mod tests {
         let part = |at: usize| states.narrow(1, at * 4, 4).unwrap().contiguous().unwrap();
         // Three terms share the scale: queries shrunk by √3 meet the same scores.
         let q = (part(0) / 3f64.sqrt()).unwrap();
-        let plain = attention(&q, &part(1), &part(2), &how.segments, 2, None).unwrap();
+        let plain = attention(&q, &part(1), &part(2), &how.segments, Heads::full(2), None).unwrap();
         let gap = (disentangled_attention(&states, &zero, &how).unwrap() - plain).unwrap();
         let gap = gap.abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
         assert!(gap < 1e-6, "{gap}");

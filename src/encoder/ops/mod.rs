@@ -16,10 +16,13 @@ mod layer_norm;
 mod linear;
 mod matmul;
 mod pooling;
+mod rms_norm;
+mod rotary;
+mod swiglu;
 mod vector;
 mod windows;
 
-pub use attention::{AttentionMask, attention};
+pub use attention::{AttentionMask, Heads, attention};
 pub use disentangled::{Disentangled, disentangled_attention};
 pub use dropout::{DropoutMask, dropout, dropout_add};
 pub use embedding::{embeddings, lookup};
@@ -28,6 +31,9 @@ pub use layer_norm::layer_norm;
 pub use linear::{linear, product};
 pub use matmul::{Matrix, multiply};
 pub use pooling::{mean_pool, select_first};
+pub use rms_norm::rms_norm;
+pub use rotary::{Rotations, rotate};
+pub use swiglu::swiglu;
 pub use vector::{exp, sum};
 pub use windows::windows;
 
