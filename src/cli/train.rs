@@ -45,7 +45,7 @@ pub struct TrainArgs {
     /// Rows to validate on, if DATA has no split column [default: a tenth of DATA]
     #[arg(long, value_name = "FILE", env = "CONFIDE_VALIDATION")]
     validation: Option<PathBuf>,
-    /// The encoder: a folder, a shipped name, or a hub id in the local cache
+    /// The encoder: a folder, a GGUF file, a shipped name, or a hub id in the local cache
     #[arg(long, value_name = "MODEL", env = "CONFIDE_BASE", default_value = "minilm")]
     base: String,
     /// How to train: full, lora, frozen, or a recipe file
@@ -210,8 +210,8 @@ pub(super) fn train_bundle(
         Some(TrainedEncoder::Adapter(adapter)) => {
             bundle.adapter(&files, &adapter, &manifest.base)?
         }
-        None if files.adapter.is_some() => bundle.encoder(&files, &parameters)?,
-        None => bundle.base(&files)?,
+        None if files.is_plain() => bundle.base(&files)?,
+        None => bundle.encoder(&files, &parameters)?,
     }
     bundle.rest(&result.heads, codebook, &decisions, &manifest)?;
     bundle.finish()?;

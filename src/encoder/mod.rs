@@ -5,6 +5,7 @@ mod batch;
 mod bert;
 mod config;
 mod deberta;
+mod gguf;
 mod llama;
 mod lora;
 pub mod ops;

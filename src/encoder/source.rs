@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use super::gguf::{Gguf, is_gguf};
 use super::lora::named_base;
 use super::{Adapter, EncoderConfig, Parameters, Tokens, load_weights};
 use crate::codebook::hex;
@@ -26,7 +27,7 @@ pub struct ModelFiles {
     pub config: Cow<'static, [u8]>,
     /// `tokenizer.json`.
     pub tokenizer: Cow<'static, [u8]>,
-    /// `model.safetensors`.
+    /// `model.safetensors`, or a GGUF file.
     pub weights: Cow<'static, [u8]>,
     /// An adapter of the weights, if there is one.
     pub adapter: Option<AdapterFiles>,
@@ -53,6 +54,18 @@ pub fn is_adapter(folder: &Path) -> bool {
     folder.join(ADAPTER_CONFIG).is_file() && !folder.join("model.safetensors").is_file()
 }
 
+/// The GGUF file of a folder that holds one and no other weights.
+fn only_gguf(folder: &Path) -> Option<PathBuf> {
+    if folder.join("model.safetensors").is_file() {
+        return None;
+    }
+    let entries = std::fs::read_dir(folder).ok()?;
+    let mut found = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "gguf"));
+    found.next().filter(|_| found.next().is_none())
+}
+
 fn file(folder: &Path, file: &str) -> Result<Cow<'static, [u8]>> {
     let path = folder.join(file);
     std::fs::read(&path).map(Cow::Owned).map_err(|e| {
@@ -68,7 +81,7 @@ fn file(folder: &Path, file: &str) -> Result<Cow<'static, [u8]>> {
 }
 
 impl ModelFiles {
-    /// Finds MODEL: a folder, a shipped name, or a hub id in the local Hugging Face cache.
+    /// Finds MODEL: a folder, a GGUF file, a shipped name, or a hub id in the local Hugging Face cache.
     ///
     /// # Errors
     /// If it is none of these, or a file is missing.
@@ -79,6 +92,9 @@ impl ModelFiles {
         let path = Path::new(model);
         if path.is_dir() {
             return Self::read(path, model);
+        }
+        if path.is_file() {
+            return Self::gguf(path, model);
         }
         if let Some(folder) = cached(model) {
             return Self::read(&folder, model);
@@ -110,6 +126,9 @@ impl ModelFiles {
             };
             return Self::adapted(folder, name, base);
         }
+        if let Some(path) = only_gguf(folder) {
+            return Self::gguf(&path, name);
+        }
         Ok(Self {
             name: name.to_owned(),
             config: file(folder, "config.json")?,
@@ -118,6 +137,38 @@ impl ModelFiles {
             adapter: None,
             place: folder.display().to_string(),
         })
+    }
+
+    /// Reads a GGUF file, which holds configuration and tokenizer as well.
+    ///
+    /// # Errors
+    /// If it cannot be read, or holds no model that is known.
+    pub fn gguf(path: &Path, name: &str) -> Result<Self> {
+        let place = path.display().to_string();
+        let weights = std::fs::read(path).map_err(|e| {
+            Error::model(format!("the file cannot be read: {}", e.kind())).at(place.clone())
+        })?;
+        if !is_gguf(&weights) {
+            return Err(Error::model("the file is no GGUF file")
+                .at(place)
+                .advise("name a model's folder, or a GGUF file"));
+        }
+        let gguf = Gguf::parse(&weights, &place)?;
+        let (config, tokenizer) = (gguf.config()?, gguf.tokenizer()?);
+        Ok(Self {
+            name: name.to_owned(),
+            config: Cow::Owned(config),
+            tokenizer: Cow::Owned(tokenizer),
+            weights: Cow::Owned(weights),
+            adapter: None,
+            place,
+        })
+    }
+
+    /// Whether the weights are those of the files as they are: not of a GGUF file, and without
+    /// an adapter.
+    pub fn is_plain(&self) -> bool {
+        self.adapter.is_none() && !is_gguf(&self.weights)
     }
 
     /// The adapter in a folder on this base.
@@ -165,7 +216,12 @@ impl ModelFiles {
     /// As [`load_weights`].
     pub fn parameters(&self, config: &EncoderConfig) -> Result<Parameters> {
         let specs = config.tensors();
-        let base = load_weights(&self.weights, &specs, &self.place("model.safetensors"))?;
+        let base = match config {
+            EncoderConfig::Llama(llama) if is_gguf(&self.weights) => {
+                Gguf::parse(&self.weights, &self.place)?.parameters(llama, &specs)?
+            }
+            _ => load_weights(&self.weights, &specs, &self.place("model.safetensors"))?,
+        };
         match &self.adapter {
             Some(a) => Adapter::parse(&a.config, &a.weights, &specs, &a.folder)?.merge(&base),
             None => Ok(base),
@@ -176,7 +232,11 @@ impl ModelFiles {
     pub fn digest(&self) -> String {
         let mut hash = Sha256::new();
         let adapter = self.adapter.iter().flat_map(|a| [&a.config[..], &a.weights[..]]);
-        let own = [&self.config[..], &self.tokenizer[..], &self.weights[..]];
+        let mut own = vec![&self.config[..], &self.tokenizer[..], &self.weights[..]];
+        if is_gguf(&self.weights) {
+            // The others follow from it.
+            own = vec![&self.weights[..]];
+        }
         for part in own.into_iter().chain(adapter) {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part);

@@ -48,7 +48,7 @@ impl Tokens {
     }
 
     /// Tokenizes one text; of a text that is too long, the beginning and the closing special
-    /// token are kept.
+    /// token, if there is one, are kept.
     ///
     /// # Errors
     /// If the tokenizer fails, without telling the text.
@@ -60,9 +60,14 @@ impl Tokens {
         let mut ids = encoding.get_ids().to_vec();
         let truncated = ids.len() > self.longest;
         if truncated {
+            let closing = encoding.get_special_tokens_mask().last() == Some(&1);
             let last = ids[ids.len() - 1];
-            ids.truncate(self.longest - 1);
-            ids.push(last);
+            ids.truncate(self.longest - usize::from(closing));
+            ids.extend(closing.then_some(last));
+        }
+        if ids.is_empty() {
+            // A tokenizer without special tokens finds nothing in an empty text.
+            ids.push(0);
         }
         Ok(TokenizedText { ids, truncated })
     }
