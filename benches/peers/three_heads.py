@@ -35,6 +35,13 @@ def read_rows(path, text_column, limit=None):
 def tokenizer(folder):
     from tokenizers import Tokenizer
 
+    if str(folder).endswith(".gguf"):
+        from transformers import AutoTokenizer
+
+        result = AutoTokenizer.from_pretrained(Path(folder).parent, gguf_file=Path(folder).name).backend_tokenizer
+        result.no_padding()
+        result.enable_truncation(MAX_LENGTH)
+        return result
     result = Tokenizer.from_file(str(Path(folder) / "tokenizer.json"))
     result.no_padding()
     result.enable_truncation(MAX_LENGTH)
@@ -65,8 +72,13 @@ def build(folder, attention, seed):
     class ThreeHeads(torch.nn.Module):
         def __init__(self):
             super().__init__()
+            path = Path(folder)
+            if path.suffix == ".gguf":
+                where, options = path.parent, {"gguf_file": path.name}
+            else:
+                where, options = folder, {"add_pooling_layer": False}
             self.encoder = transformers.AutoModel.from_pretrained(
-                folder, dtype=torch.float32, attn_implementation=attention, add_pooling_layer=False
+                where, dtype=torch.float32, attn_implementation=attention, **options
             )
             self.dropout = torch.nn.Dropout(0.1)
             width = self.encoder.config.hidden_size

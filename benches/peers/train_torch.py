@@ -1,4 +1,5 @@
-"""Speed of full fine-tuning in PyTorch: MiniLM and three heads, masked joint cross-entropy, AdamW. Prints one JSON line.
+"""Speed of training in PyTorch: an encoder (MiniLM) and three heads, masked joint cross-entropy, AdamW; all of the encoder, or with
+--lora low-rank adapters by PEFT on queries and values. Prints one JSON line.
 
 Speed does not depend on what the labels say, so they are drawn at random, with gaps as gates leave them: a quarter of the second
 tier and a third of the third count as not asked.
@@ -25,6 +26,7 @@ def main():
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--model", default=MODEL)
     options.add_argument("--attention", choices=["sdpa", "eager"], default="sdpa")
+    options.add_argument("--lora", type=int, default=0, metavar="RANK", help="train adapters of this rank instead of the encoder")
     args = options.parse_args()
 
     limit_threads(args.threads)
@@ -32,14 +34,20 @@ def main():
 
     comments = [row[args.text] for row in read_rows(args.csv, args.text, args.n)]
     tokens = [encoding.ids for encoding in tokenizer(args.model).encode_batch(comments)]
-    model = build(args.model, args.attention, args.seed).train()
+    model = build(args.model, args.attention, args.seed)
+    if args.lora:
+        from peft import LoraConfig, get_peft_model
+
+        targets = LoraConfig(r=args.lora, lora_alpha=2 * args.lora, lora_dropout=0.05, target_modules=["q_proj", "v_proj"])
+        model.encoder = get_peft_model(model.encoder, targets)
+    model.train()
 
     random = torch.Generator().manual_seed(args.seed)
     gold = [torch.randint(labels, (len(tokens),), generator=random) for labels in HEADS]
     for answers, gap in zip(gold[1:], (1 / 4, 1 / 3)):
         answers[torch.rand(len(answers), generator=random) < gap] = NOT_ASKED
 
-    optimiser = torch.optim.AdamW(model.parameters(), lr=args.lr, weight_decay=0.01)
+    optimiser = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=args.lr, weight_decay=0.01)
     steps = args.epochs * -(-len(tokens) // args.batch)
     warm_up = max(1, steps // 10)
     schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -69,6 +77,7 @@ def main():
         "what": "train", "torch": torch.__version__, "attention": args.attention, "threads": args.threads,
         "comments": len(tokens), "tokens": sum(map(len, tokens)), "epochs": args.epochs, "batch": args.batch,
         "examples_per_s": len(tokens) * args.epochs / sum(epoch_seconds),
+        "examples_per_cpu_s": len(tokens) * args.epochs / (cpu_seconds() - cpu_before),
         "epoch_s": epoch_seconds, "cpu_s": cpu_seconds() - cpu_before, "peak_rss_mib": peak_mib(), "last_loss": last_loss,
     }))
 
