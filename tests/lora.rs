@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor, Var};
 use confide::encoder::{
-    Adapter, Encoder, EncoderConfig, LoraConfig, PackedBatch, Parameters, Quiet, TokenizedText,
-    adapted_modules, load_weights,
+    Adapter, Encoder, EncoderConfig, LoraConfig, PackedBatch, Parameters, Pooling, Quiet,
+    TokenizedText, adapted_modules, load_weights,
 };
 
 fn folder(name: &str) -> PathBuf {
@@ -63,7 +63,8 @@ fn outputs_agree(encoder: &Encoder, expected: &HashMap<String, Tensor>, what: &s
 fn adapters_of_peft_give_its_outputs_and_gradients() {
     for (name, tensors) in [("lora-peft", 8), ("lora-peft-rs", 24)] {
         let (expected, adapter) = (expected(name), adapter(name));
-        let merged = Encoder::new(&config(), &adapter.merge(&base()).unwrap()).unwrap();
+        let merged =
+            Encoder::new(&config(), Pooling::Mean, &adapter.merge(&base()).unwrap()).unwrap();
         outputs_agree(&merged, &expected, name);
         let vars: BTreeMap<String, Var> = adapter
             .tensors()
@@ -72,7 +73,7 @@ fn adapters_of_peft_give_its_outputs_and_gradients() {
             .collect();
         let tracked = vars.iter().map(|(n, v)| (n.clone(), v.as_tensor().clone())).collect();
         let beside = Adapter::of_tensors(adapter.config().clone(), &tracked).unwrap();
-        let encoder = Encoder::new(&config(), &beside.beside(base())).unwrap();
+        let encoder = Encoder::new(&config(), Pooling::Mean, &beside.beside(base())).unwrap();
         outputs_agree(&encoder, &expected, name);
         let pooled = encoder.embed(&batch(&expected), &mut Quiet).unwrap();
         let grads = (pooled * &expected["r"]).unwrap().sum_all().unwrap().backward().unwrap();
@@ -118,6 +119,6 @@ fn peft_reads_what_is_written_here() {
     }
     assert!(bytes(at.join("adapter_config.json")) == config_json);
     assert!(bytes(at.join("adapter_model.safetensors")) == weights);
-    let merged = Encoder::new(&config(), &own.merge(&base()).unwrap()).unwrap();
+    let merged = Encoder::new(&config(), Pooling::Mean, &own.merge(&base()).unwrap()).unwrap();
     outputs_agree(&merged, &expected("lora-own"), "lora-own");
 }

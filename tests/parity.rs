@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor, Var};
 use confide::encoder::{
-    Encoder, EncoderConfig, ModelFiles, PackedBatch, Parameters, Quiet, TokenizedText, load_weights,
+    Encoder, EncoderConfig, ModelFiles, PackedBatch, Parameters, Pooling, Quiet, TokenizedText,
+    load_weights,
 };
 
 /// The folders of random models.
@@ -57,7 +58,7 @@ impl Reference {
 
     fn encoder(&self) -> Encoder {
         let tensors = self.vars.iter().map(|(n, v)| (n.clone(), v.as_tensor().clone())).collect();
-        Encoder::new(&self.config, &Parameters::new(tensors)).unwrap()
+        Encoder::new(&self.config, Pooling::Mean, &Parameters::new(tensors)).unwrap()
     }
 
     /// The texts of a padded batch without their padding.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::codebook::hex_sha256;
+use crate::encoder::Pooling;
 use crate::error::{Error, Result};
 use crate::training::{EpochRecord, Plan};
 
@@ -20,7 +21,7 @@ pub struct Manifest {
     /// The encoder that the training started from, as it was asked for.
     pub base: String,
     /// How the encoder's token states become one vector.
-    pub pooling: String,
+    pub pooling: Pooling,
     /// Tokens of a text at most.
     pub max_tokens: usize,
     /// The recipe with every field.
@@ -115,9 +116,6 @@ impl Manifest {
                 "bundle format {} is not known to this version, only 1",
                 manifest.format
             )));
-        }
-        if manifest.pooling != "mean" {
-            return Err(bad("the manifest names a pooling that is not known; known: mean".into()));
         }
         Ok((manifest, files))
     }

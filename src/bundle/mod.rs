@@ -95,7 +95,7 @@ impl Bundle {
         let files = encoder_files(folder, &manifest, &digests, base)?;
         let config = files.config()?;
         let tokens = files.tokens(&config, manifest.max_tokens)?;
-        let encoder = Encoder::new(&config, &files.parameters(&config)?)?;
+        let encoder = Encoder::new(&config, manifest.pooling, &files.parameters(&config)?)?;
         let head_bytes = read(folder, HEADS)?;
         whole(HEADS, &head_bytes)?;
         let specs = Heads::tensors(&codebook, config.hidden_size());

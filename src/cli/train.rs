@@ -19,7 +19,7 @@ use crate::bundle::{BundleWriter, Manifest};
 use crate::codebook::{Code, Codebook, hex_sha256};
 use crate::corpus::{read_gold, refuse_existing};
 use crate::decision::{blend, fit, fit_blend, fit_margins};
-use crate::encoder::{Encoder, EncoderConfig, ModelFiles, Parameters};
+use crate::encoder::{Encoder, EncoderConfig, ModelFiles, Parameters, Pooling};
 use crate::error::{Error, Kind, Result, shown};
 use crate::heads::{shift_biases, shift_logits};
 use crate::training::{
@@ -118,6 +118,11 @@ pub(super) fn train_bundle(
     let run = RunFolder::of(output);
     let files = ModelFiles::find(base)?;
     let config = files.config()?;
+    if config.causal() && recipe.pooling == Pooling::Cls {
+        return Err(Error::usage("the first token of this encoder has seen no other")
+            .at("the recipe: pooling")
+            .advise("pooling = \"last\" or \"mean\""));
+    }
     let parameters = files.parameters(&config)?;
     let tokens = files.tokens(&config, recipe.max_tokens)?;
     let examples = examples(&rows, &tokens, &messages)?;
@@ -183,7 +188,7 @@ pub(super) fn train_bundle(
         codebook_name: format!("{} {}", codebook.name, codebook.version),
         codebook: codebook.digest(),
         base: base_name(base),
-        pooling: "mean".into(),
+        pooling: recipe.pooling,
         max_tokens: tokens.longest(),
         recipe: serde_json::to_value(recipe)
             .map_err(|e| Error::resource(format!("the recipe cannot be recorded: {e}")))?,
@@ -263,7 +268,7 @@ struct Fitting<'a> {
 impl Fitting<'_> {
     /// Heads alone.
     fn frozen(&self, examples: &Examples) -> Result<Fitted> {
-        let encoder = Encoder::new(self.config, self.parameters)?;
+        let encoder = Encoder::new(self.config, self.recipe.pooling, self.parameters)?;
         let hidden = self.config.hidden_size();
         let (heads, validation) =
             train_frozen(self.codebook, &encoder, hidden, examples, self.recipe)?;
@@ -281,7 +286,7 @@ impl Fitting<'_> {
     ) -> Result<Fitted> {
         let (hidden, randomness) = (self.config.hidden_size(), Randomness::new(self.seed));
         let heads = if self.recipe.fitted_start {
-            let encoder = Encoder::new(self.config, self.parameters)?;
+            let encoder = Encoder::new(self.config, self.recipe.pooling, self.parameters)?;
             fit_heads(self.codebook, &encoder, hidden, examples, self.recipe)?
         } else {
             random_heads(self.codebook, hidden, randomness)

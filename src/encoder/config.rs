@@ -160,6 +160,11 @@ impl EncoderConfig {
         self.architecture().tensors()
     }
 
+    /// Whether a token sees only those before it.
+    pub fn causal(&self) -> bool {
+        matches!(self, Self::Llama(_))
+    }
+
     /// The name of the word embedding table.
     pub fn words(&self) -> &'static str {
         self.architecture().words()

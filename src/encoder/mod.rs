@@ -19,7 +19,7 @@ pub use config::{BertConfig, EncoderConfig};
 pub use deberta::{Deberta, DebertaConfig};
 pub use llama::{Llama, LlamaConfig};
 pub use lora::{AdaptedModule, Adapter, LoraConfig, adapted_modules, is_up};
-pub use ops::Segments;
+pub use ops::{Pooling, Segments};
 pub use source::{ADAPTER_CONFIG, ADAPTER_WEIGHTS, ModelFiles, SHIPPED};
 pub use tokens::{TokenizedText, Tokens};
 pub use weights::{Parameters, TensorSpec, load_weights, save_weights};
@@ -59,12 +59,15 @@ impl Noise for Quiet {
 
 /// An encoder ready to compute, of whatever architecture its configuration names.
 #[derive(Clone, Debug)]
-pub enum Encoder {
-    /// BERT and its small descendants (MiniLM).
+pub struct Encoder {
+    architecture: Architecture,
+    pooling: Pooling,
+}
+
+#[derive(Clone, Debug)]
+enum Architecture {
     Bert(Box<Bert>),
-    /// DeBERTa-v2 and v3.
     Deberta(Box<Deberta>),
-    /// Llama and its kin.
     Llama(Box<Llama>),
 }
 
@@ -73,16 +76,15 @@ impl Encoder {
     ///
     /// # Errors
     /// If a tensor is missing or has another shape than the configuration says.
-    pub fn new(config: &EncoderConfig, parameters: &Parameters) -> Result<Self> {
-        match config {
-            EncoderConfig::Bert(bert) => Ok(Self::Bert(Box::new(Bert::new(bert, parameters)?))),
-            EncoderConfig::Llama(llama) => {
-                Ok(Self::Llama(Box::new(Llama::new(llama, parameters)?)))
+    pub fn new(config: &EncoderConfig, pooling: Pooling, parameters: &Parameters) -> Result<Self> {
+        let architecture = match config {
+            EncoderConfig::Bert(c) => Architecture::Bert(Box::new(Bert::new(c, parameters)?)),
+            EncoderConfig::Deberta(c) => {
+                Architecture::Deberta(Box::new(Deberta::new(c, parameters)?))
             }
-            EncoderConfig::Deberta(deberta) => {
-                Ok(Self::Deberta(Box::new(Deberta::new(deberta, parameters)?)))
-            }
-        }
+            EncoderConfig::Llama(c) => Architecture::Llama(Box::new(Llama::new(c, parameters)?)),
+        };
+        Ok(Self { architecture, pooling })
     }
 
     /// The states of all tokens, `[tokens, hidden]`.
@@ -90,18 +92,18 @@ impl Encoder {
     /// # Errors
     /// If an id or a length lies outside the encoder's tables.
     pub fn forward(&self, batch: &PackedBatch, noise: &mut dyn Noise) -> Result<Tensor> {
-        match self {
-            Self::Bert(bert) => bert.forward(batch, noise),
-            Self::Deberta(deberta) => deberta.forward(batch, noise),
-            Self::Llama(llama) => llama.forward(batch, noise),
+        match &self.architecture {
+            Architecture::Bert(bert) => bert.forward(batch, noise),
+            Architecture::Deberta(deberta) => deberta.forward(batch, noise),
+            Architecture::Llama(llama) => llama.forward(batch, noise),
         }
     }
 
-    /// One vector a text, the mean over its tokens: `[texts, hidden]`.
+    /// One vector a text: `[texts, hidden]`.
     ///
     /// # Errors
     /// As [`Encoder::forward`].
     pub fn embed(&self, batch: &PackedBatch, noise: &mut dyn Noise) -> Result<Tensor> {
-        Ok(ops::mean_pool(&self.forward(batch, noise)?, &batch.segments)?)
+        Ok(ops::pool(&self.forward(batch, noise)?, &batch.segments, self.pooling)?)
     }
 }

@@ -132,7 +132,8 @@ mod tests {
         let files = ModelFiles::find("minilm").unwrap();
         let config = files.config().unwrap();
         let tokens = files.tokens(&config, 32).unwrap();
-        let encoder = Encoder::new(&config, &files.parameters(&config).unwrap()).unwrap();
+        let encoder =
+            Encoder::new(&config, Default::default(), &files.parameters(&config).unwrap()).unwrap();
         let texts =
             ["you are a fool", "what a lovely day", "fools, all of you", "a lovely cup of tea"];
         let example = |i: usize| Example {

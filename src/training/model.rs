@@ -160,9 +160,9 @@ impl TrainingModel {
             vocabulary,
             fixed: Parameters::new(model.fixed),
             optimiser: model.optimiser,
-            encoder: Encoder::new(config, &adapted(base, &low_rank)?)?,
+            encoder: Encoder::new(config, recipe.pooling, &adapted(base, &low_rank)?)?,
             heads: Heads::new(codebook, &Parameters::new(head_tensors))?,
-            plain_encoder: Encoder::new(config, &plain)?,
+            plain_encoder: Encoder::new(config, recipe.pooling, &plain)?,
             plain_heads: Heads::new(codebook, &plain_heads)?,
             lora: adapter.map(|adapter| adapter.config().clone()),
         })

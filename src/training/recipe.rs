@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::encoder::LoraConfig;
+use crate::encoder::{LoraConfig, Pooling};
 use crate::error::{Error, Result};
 
 /// What is trained.
@@ -40,6 +40,8 @@ pub struct Recipe {
     pub shards: usize,
     /// Tokens of a text at most, special tokens included; longer texts are cut.
     pub max_tokens: usize,
+    /// How the states of a text's tokens become one vector.
+    pub pooling: Pooling,
     /// Peak learning rate of the top encoder layer.
     pub learning_rate: f64,
     /// Peak learning rate of the heads.
@@ -108,6 +110,7 @@ impl Default for Recipe {
             batch_tokens: 4096,
             shards: 4,
             max_tokens: 256,
+            pooling: Pooling::Mean,
             learning_rate: 2e-4,
             head_learning_rate: 1e-3,
             layer_decay: 0.9,

@@ -8,7 +8,9 @@ use candle_core::{Device, Tensor};
 use confide::bundle::{BundleWriter, Manifest};
 use confide::codebook::Codebook;
 use confide::decision::{Decisions, ReviewRule};
-use confide::encoder::{Encoder, EncoderConfig, ModelFiles, PackedBatch, Parameters, Quiet};
+use confide::encoder::{
+    Encoder, EncoderConfig, ModelFiles, PackedBatch, Parameters, Pooling, Quiet,
+};
 use confide::training::Plan;
 use serde_json::json;
 
@@ -28,7 +30,7 @@ pub const FILES: [&str; 7] = [
 /// The mean vector of a few texts.
 fn middle(files: &ModelFiles, config: &EncoderConfig) -> Vec<f32> {
     let parameters = files.parameters(config).expect("parameters");
-    let encoder = Encoder::new(config, &parameters).expect("an encoder");
+    let encoder = Encoder::new(config, Pooling::Mean, &parameters).expect("an encoder");
     let tokens = files.tokens(config, 40).expect("a tokenizer");
     let texts = ["it helped me", "i never liked that", "lol 42", "why again zanzibar 7"];
     let batch = PackedBatch::new(&tokens.tokenize_all(&texts).expect("tokens"));
@@ -72,7 +74,7 @@ pub fn tiny_bundle(folder: &Path, name: &str, codebook: &str, review: Option<f64
         codebook_name: codebook.name.clone(),
         codebook: codebook.digest(),
         base: words(),
-        pooling: "mean".into(),
+        pooling: Pooling::Mean,
         max_tokens: 40,
         recipe: json!({}),
         plan: Plan {

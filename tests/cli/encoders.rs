@@ -24,6 +24,22 @@ fn every_architecture_trains_in_full_and_by_lora() {
 }
 
 #[test]
+fn a_recipe_chooses_the_pooling() {
+    let mut seen = Vec::new();
+    for pooling in ["mean", "cls", "last"] {
+        let folder = study(&format!("pooling = \"{pooling}\"\n{FULL}"));
+        train(&folder, "bundle", &[]).exits(0);
+        let [noted, reached] = validation(&folder, "bundle");
+        assert_eq!(noted, reached, "{pooling}");
+        seen.push(bytes(&folder, "bundle")["heads.safetensors"].clone());
+    }
+    assert!(seen[0] != seen[1] && seen[1] != seen[2] && seen[0] != seen[2]);
+    let folder = study(&format!("pooling = \"cls\"\n{FULL}"));
+    base_of(&folder, "base", "llama-tiny");
+    train(&folder, "bundle", &[]).exits(2).says(&["pooling", "\"last\""]);
+}
+
+#[test]
 fn a_model_type_that_is_not_known_is_named() {
     let folder = study(FULL);
     let config = folder.read("base/config.json");

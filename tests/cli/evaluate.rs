@@ -209,7 +209,7 @@ fn a_manifest_with_absurd_values_is_refused() {
     let manifest = folder.read("bundle/manifest.json");
     for (from, to) in [
         ("\"format\": 1", "\"format\": 2"),
-        ("\"pooling\": \"mean\"", "\"pooling\": \"cls\""),
+        ("\"pooling\": \"mean\"", "\"pooling\": \"max\""),
         ("\"max_tokens\": 40", "\"max_tokens\": 0"),
         ("\"max_tokens\": 40", "\"max_tokens\": -1"),
     ] {

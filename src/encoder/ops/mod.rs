@@ -30,7 +30,7 @@ pub use gelu::gelu;
 pub use layer_norm::layer_norm;
 pub use linear::{linear, product};
 pub use matmul::{Matrix, multiply};
-pub use pooling::{mean_pool, select_first};
+pub use pooling::{Pooling, pool};
 pub use rms_norm::rms_norm;
 pub use rotary::{Rotations, rotate};
 pub use swiglu::swiglu;

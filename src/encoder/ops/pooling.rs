@@ -1,44 +1,47 @@
 //! From token states to one vector a text.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
+use serde::{Deserialize, Serialize};
 
 use super::{Segments, dims2, tensor, tensor_values, values};
 
-#[derive(Clone, Copy)]
-enum Share {
+/// How the states of a text's tokens become one vector.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pooling {
+    /// Their mean.
+    #[default]
     Mean,
-    First,
+    /// The state of the first token, `[CLS]` in BERT and its kin.
+    Cls,
+    /// The state of the last token, the only one that has seen the whole text in Llama and its
+    /// kin.
+    Last,
 }
 
 struct Pool {
     segments: Arc<Segments>,
-    share: Share,
+    pooling: Pooling,
 }
 
-/// The mean over the tokens of each text: `[tokens, hidden]` → `[texts, hidden]`.
+/// One vector a text: `[tokens, hidden]` → `[texts, hidden]`.
 ///
 /// # Errors
 /// If the rows are not those of the segments.
-pub fn mean_pool(x: &Tensor, segments: &Arc<Segments>) -> Result<Tensor> {
-    x.apply_op1(Pool { segments: segments.clone(), share: Share::Mean })
-}
-
-/// The state of the first token of each text: `[tokens, hidden]` → `[texts, hidden]`.
-///
-/// # Errors
-/// If the rows are not those of the segments.
-pub fn select_first(x: &Tensor, segments: &Arc<Segments>) -> Result<Tensor> {
-    x.apply_op1(Pool { segments: segments.clone(), share: Share::First })
+pub fn pool(x: &Tensor, segments: &Arc<Segments>, pooling: Pooling) -> Result<Tensor> {
+    x.apply_op1(Pool { segments: segments.clone(), pooling })
 }
 
 impl Pool {
-    /// How many leading tokens of a text count, and the weight of each.
-    fn weight(&self, length: usize) -> (usize, f32) {
-        match self.share {
-            Share::Mean => (length, 1.0 / length.max(1) as f32),
-            Share::First => (1.min(length), 1.0),
+    /// Which rows of a text count, and the weight of each.
+    fn share(&self, text: &Range<usize>) -> (Range<usize>, f32) {
+        match self.pooling {
+            Pooling::Mean => (text.clone(), 1.0 / text.len().max(1) as f32),
+            Pooling::Cls => (text.start..text.end.min(text.start + 1), 1.0),
+            Pooling::Last => (text.end.saturating_sub(1).max(text.start)..text.end, 1.0),
         }
     }
 }
@@ -56,8 +59,8 @@ impl CustomOp1 for Pool {
         }
         let mut out = vec![0f32; self.segments.len() * hidden];
         for (range, out) in self.segments.ranges().zip(out.chunks_exact_mut(hidden)) {
-            let (count, weight) = self.weight(range.len());
-            for row in x[range.start * hidden..][..count * hidden].chunks_exact(hidden) {
+            let (rows, weight) = self.share(&range);
+            for row in x[rows.start * hidden..rows.end * hidden].chunks_exact(hidden) {
                 for (o, v) in out.iter_mut().zip(row) {
                     *o += v * weight;
                 }
@@ -73,8 +76,8 @@ impl CustomOp1 for Pool {
         let dy = tensor_values(&storage, layout)?;
         let mut dx = vec![0f32; tokens * hidden];
         for (range, g) in self.segments.ranges().zip(dy.chunks_exact(hidden)) {
-            let (count, weight) = self.weight(range.len());
-            for row in dx[range.start * hidden..][..count * hidden].chunks_exact_mut(hidden) {
+            let (rows, weight) = self.share(&range);
+            for row in dx[rows.start * hidden..rows.end * hidden].chunks_exact_mut(hidden) {
                 for (d, g) in row.iter_mut().zip(g) {
                     *d = g * weight;
                 }
@@ -92,16 +95,19 @@ mod tests {
     #[test]
     fn gradients_match_finite_differences() {
         let segments = Arc::new(Segments::new([3, 1, 2]));
-        check(&[var(&[6, 4], 1)], 1e-3, |t| mean_pool(&t[0], &segments).unwrap());
-        check(&[var(&[6, 4], 1)], 1e-3, |t| select_first(&t[0], &segments).unwrap());
+        for pooling in [Pooling::Mean, Pooling::Cls, Pooling::Last] {
+            check(&[var(&[6, 4], 1)], 1e-3, |t| pool(&t[0], &segments, pooling).unwrap());
+        }
     }
 
     #[test]
-    fn means_match_hand_computed_ones() {
+    fn vectors_match_hand_computed_ones() {
         let x =
             Tensor::new(&[[1f32, 2.0], [3.0, 4.0], [7.0, 9.0]], &candle_core::Device::Cpu).unwrap();
         let segments = Arc::new(Segments::new([2, 1]));
-        let y = mean_pool(&x, &segments).unwrap().to_vec2::<f32>().unwrap();
-        assert_eq!(y, [[2.0, 3.0], [7.0, 9.0]]);
+        let of = |how| pool(&x, &segments, how).unwrap().to_vec2::<f32>().unwrap();
+        assert_eq!(of(Pooling::Mean), [[2.0, 3.0], [7.0, 9.0]]);
+        assert_eq!(of(Pooling::Cls), [[1.0, 2.0], [7.0, 9.0]]);
+        assert_eq!(of(Pooling::Last), [[3.0, 4.0], [7.0, 9.0]]);
     }
 }
