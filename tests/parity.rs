@@ -11,8 +11,15 @@ use confide::encoder::{
 };
 
 /// The folders of random models.
-const RANDOM: [&str; 6] =
-    ["bert-tiny", "deberta-v3", "deberta-v2", "llama-tiny", "qwen2-tiny", "qwen3-tiny"];
+const RANDOM: [&str; 7] = [
+    "bert-tiny",
+    "roberta-tiny",
+    "deberta-v3",
+    "deberta-v2",
+    "llama-tiny",
+    "qwen2-tiny",
+    "qwen3-tiny",
+];
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parity").join(name)

@@ -1,4 +1,5 @@
-//! The BERT encoder (Devlin et al. 2019), trainable, on packed batches.
+//! The BERT encoder (Devlin et al. 2019) and its kin RoBERTa and XLM-R, trainable, on packed
+//! batches.
 
 use candle_core::Tensor;
 
@@ -18,6 +19,7 @@ pub struct Bert {
     norm: Norm,
     layers: Vec<Layer>,
     heads: usize,
+    first_position: u32,
     epsilon: f64,
 }
 
@@ -39,7 +41,7 @@ impl Architecture for BertConfig {
             vocabulary: self.vocab_size,
             hidden: self.hidden_size,
             layers: self.num_hidden_layers,
-            longest: self.max_position_embeddings,
+            longest: self.max_position_embeddings - self.first_position(),
         }
     }
 
@@ -113,6 +115,7 @@ impl Bert {
             norm: Norm::new(parameters, "embeddings.LayerNorm")?,
             layers,
             heads: config.num_attention_heads,
+            first_position: config.first_position() as u32,
             epsilon: config.layer_norm_eps,
         })
     }
@@ -123,8 +126,9 @@ impl Bert {
     /// If an id or a length lies outside the tables.
     pub fn forward(&self, batch: &PackedBatch, noise: &mut dyn Noise) -> Result<Tensor> {
         let segments = &batch.segments;
-        let x =
-            embeddings(&self.words, &self.positions, &self.kinds, &batch.ids, &batch.positions())?;
+        let positions: Vec<u32> =
+            batch.positions().into_iter().map(|place| place + self.first_position).collect();
+        let x = embeddings(&self.words, &self.positions, &self.kinds, &batch.ids, &positions)?;
         let x = self.norm.forward(&x, self.epsilon)?;
         let width = x.dim(1)?;
         let mut x = dropout(&x, noise.hidden(segments, width).as_ref())?;

@@ -9,7 +9,7 @@ use crate::error::{Error, Result, nearest};
 /// An architecture and its sizes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum EncoderConfig {
-    /// `model_type = "bert"`.
+    /// `model_type = "bert"`, `"roberta"` or `"xlm-roberta"`.
     Bert(BertConfig),
     /// `model_type = "deberta-v2"`: DeBERTa-v2 and v3.
     Deberta(DebertaConfig),
@@ -63,9 +63,15 @@ pub(super) fn check_heads(hidden: usize, heads: usize) -> std::result::Result<()
     Err(format!("hidden_size {hidden} is no multiple of num_attention_heads {heads}"))
 }
 
-/// The sizes of a BERT encoder (Devlin et al. 2019), under their Hugging Face names.
+/// The sizes of a BERT encoder (Devlin et al. 2019), or of a RoBERTa (Liu et al. 2019) or XLM-R
+/// (Conneau et al. 2020), which count positions from another row; under their Hugging Face names.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct BertConfig {
+    /// `bert`, `roberta` or `xlm-roberta`.
+    pub model_type: String,
+    /// The token that pads; RoBERTa's positions begin after its number.
+    #[serde(default)]
+    pub pad_token_id: Option<usize>,
     /// Rows of the word embedding table.
     pub vocab_size: usize,
     /// Width of a token's state.
@@ -122,7 +128,7 @@ impl EncoderConfig {
             .map_err(|e| bad(format!("not a model configuration: {e}")))?;
         let read = |error: serde_json::Error| bad(format!("not such a configuration: {error}"));
         match head.model_type.as_deref() {
-            Some("bert") => {
+            Some("bert" | "roberta" | "xlm-roberta") => {
                 let config: BertConfig = serde_json::from_slice(json).map_err(read)?;
                 config.validate().map_err(bad)?;
                 Ok(Self::Bert(config))
@@ -192,9 +198,14 @@ impl EncoderConfig {
 }
 
 /// The values of `model_type` that are known.
-const KNOWN: &[&str] = &["bert", "deberta-v2", "llama", "qwen2", "qwen3"];
+const KNOWN: &[&str] = &["bert", "roberta", "xlm-roberta", "deberta-v2", "llama", "qwen2", "qwen3"];
 
 impl BertConfig {
+    /// The row of the position table that a text's first token takes.
+    pub(super) fn first_position(&self) -> usize {
+        if self.model_type == "bert" { 0 } else { self.pad_token_id.unwrap_or(1) + 1 }
+    }
+
     fn validate(&self) -> std::result::Result<(), String> {
         check_sizes(&[
             ("vocab_size", self.vocab_size, 1 << 20),
@@ -206,6 +217,9 @@ impl BertConfig {
             ("type_vocab_size", self.type_vocab_size, 1 << 10),
         ])?;
         check_heads(self.hidden_size, self.num_attention_heads)?;
+        if self.first_position() + 3 > self.max_position_embeddings {
+            return Err("pad_token_id leaves too few positions for any text".into());
+        }
         if self.hidden_act != "gelu" {
             return Err("hidden_act is not 'gelu'".into());
         }
