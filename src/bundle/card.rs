@@ -30,10 +30,10 @@ pub(super) fn card(codebook: &Codebook, manifest: &Manifest) -> String {
     ));
     line("## Figures on the validation rows\n".into());
     line(
-        "These rows also chose the epoch, the temperatures and the thresholds, so the figures"
+        "These rows also chose the epoch, the temperatures, the margins and the thresholds, so"
             .into(),
     );
-    line("flatter; `confide evaluate` on rows that were held out gives honest ones.\n".into());
+    line("the figures flatter; `confide evaluate` on held-out rows gives honest ones.\n".into());
     line("| tier | coded rows | macro-F1, oracle view | macro-F1, pipeline view |".into());
     line("| --- | --- | --- | --- |".into());
     for tier in &manifest.validation {
@@ -54,6 +54,13 @@ pub(super) fn card(codebook: &Codebook, manifest: &Manifest) -> String {
             .into(),
     );
     line("of crises, and not for texts of another kind, language or platform unseen.\n".into());
+    if manifest.recipe["mode"] == "lora" {
+        line(format!(
+            "It holds an adapter of `{}`, in the layout of Hugging Face PEFT: where it codes, that",
+            manifest.base
+        ));
+        line("encoder must be at hand (`--base` names it where it is not found).\n".into());
+    }
     line("## What it follows from\n".into());
     line(format!("- codebook {}", manifest.codebook));
     line(format!("- data {}", manifest.plan.data));

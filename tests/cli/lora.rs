@@ -30,6 +30,7 @@ fn the_bundle_is_an_adapter_that_codes_as_it_did_in_training() {
     assert_eq!(config["target_modules"].as_array().unwrap().len(), 6);
     let [noted, reached] = validation(&folder, "bundle");
     assert_eq!(noted, reached);
+    assert!(folder.read("bundle/README.md").contains("an adapter of `base`"));
     let manifest: Value = serde_json::from_str(&folder.read("bundle/manifest.json")).unwrap();
     assert!(manifest["best_epoch"].as_u64().unwrap() > 0, "the adapter learnt nothing");
     holds_no_text(&folder, &["bundle", "bundle.run"]);
