@@ -40,9 +40,9 @@ fn expected(name: &str) -> HashMap<String, Tensor> {
 fn batch(expected: &HashMap<String, Tensor>) -> PackedBatch {
     let ids = expected["input_ids"].to_vec2::<i64>().unwrap();
     let mask = expected["attention_mask"].to_vec2::<i64>().unwrap();
-    let real = |(ids, mask): (&Vec<i64>, &Vec<i64>)| TokenizedText {
-        ids: ids.iter().zip(mask).filter(|(_, m)| **m == 1).map(|(id, _)| *id as u32).collect(),
-        truncated: false,
+    let real = |(ids, mask): (&Vec<i64>, &Vec<i64>)| {
+        let ids = ids.iter().zip(mask).filter(|(_, m)| **m == 1);
+        TokenizedText::whole(ids.map(|(id, _)| *id as u32).collect())
     };
     PackedBatch::new(&ids.iter().zip(&mask).map(real).collect::<Vec<_>>())
 }

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor, Var};
 use confide::encoder::{
-    Encoder, EncoderConfig, ModelFiles, PackedBatch, Parameters, Pooling, Quiet, TokenizedText,
-    load_weights,
+    Cut, Encoder, EncoderConfig, ModelFiles, PackedBatch, Parameters, Pooling, Quiet,
+    TokenizedText, load_weights,
 };
 
 /// The folders of random models.
@@ -74,14 +74,9 @@ impl Reference {
         let mask = self.expected[&format!("{prefix}attention_mask")].to_vec2::<i64>().unwrap();
         ids.iter()
             .zip(&mask)
-            .map(|(ids, mask)| TokenizedText {
-                ids: ids
-                    .iter()
-                    .zip(mask)
-                    .filter(|(_, m)| **m == 1)
-                    .map(|(i, _)| *i as u32)
-                    .collect(),
-                truncated: false,
+            .map(|(ids, mask)| {
+                let real = ids.iter().zip(mask).filter(|(_, m)| **m == 1);
+                TokenizedText::whole(real.map(|(id, _)| *id as u32).collect())
             })
             .collect()
     }
@@ -151,6 +146,10 @@ fn gradients_agree(reference: &Reference) {
     assert!(compared >= 10, "only {compared} gradients compared");
 }
 
+fn cut(longest: usize) -> Cut {
+    Cut { longest, stride: None }
+}
+
 #[test]
 fn random_encoders_agree_with_transformers() {
     for folder in RANDOM {
@@ -173,7 +172,7 @@ fn a_gguf_file_agrees_with_transformers() {
     states_and_pooled_agree(&reference);
     gradients_agree(&reference);
     let files = ModelFiles::gguf(&fixture("gguf-tiny/model.gguf"), "tiny").unwrap();
-    let tokens = files.tokens(&reference.config, 6).unwrap();
+    let tokens = files.tokens(&reference.config, cut(6)).unwrap();
     let ids = |text: &str| tokens.tokenize(text).unwrap().ids;
     // <|end|> is 0, the bytes 1 to 256 in the order of their signs, then the merges.
     let merged = |place: usize| 257 + place as u32;
@@ -205,7 +204,7 @@ fn smollm2_agrees_with_transformers() {
     let json = std::fs::read_to_string(fixture("minilm-texts.json")).unwrap();
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     let tokens =
-        ModelFiles::gguf(&path, "smollm2").unwrap().tokens(&reference.config, 512).unwrap();
+        ModelFiles::gguf(&path, "smollm2").unwrap().tokens(&reference.config, cut(512)).unwrap();
     for (text, expected) in json["texts"].as_array().unwrap().iter().zip(reference.texts("")) {
         assert_eq!(tokens.tokenize(text.as_str().unwrap()).unwrap(), expected);
     }
@@ -247,7 +246,7 @@ fn token_ids_agree_with_transformers() {
     let config = files.config().unwrap();
     let longest = json["max_length"].as_u64().unwrap() as usize;
     let (whole, cut) =
-        (files.tokens(&config, 512).unwrap(), files.tokens(&config, longest).unwrap());
+        (files.tokens(&config, cut(512)).unwrap(), files.tokens(&config, cut(longest)).unwrap());
     let ids = |v: &serde_json::Value| -> Vec<u32> {
         v.as_array().unwrap().iter().map(|i| i.as_u64().unwrap() as u32).collect()
     };

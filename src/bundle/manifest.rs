@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::codebook::hex_sha256;
 use crate::encoder::Pooling;
 use crate::error::{Error, Result};
+use crate::heads::HeadShape;
 use crate::training::{EpochRecord, Plan};
 
 /// The manifest; it holds nothing that differs between equal trainings.
@@ -22,8 +23,15 @@ pub struct Manifest {
     pub base: String,
     /// How the encoder's token states become one vector.
     pub pooling: Pooling,
-    /// Tokens of a text at most.
+    /// How the heads are built.
+    #[serde(default)]
+    pub heads: HeadShape,
+    /// Tokens of a text, or of a window of one, at most.
     pub max_tokens: usize,
+    /// How many tokens each window of a longer text begins after the one before it; `None`: longer
+    /// texts are cut.
+    #[serde(default)]
+    pub window_stride: Option<usize>,
     /// The recipe with every field.
     pub recipe: serde_json::Value,
     /// Digests of everything that the training followed from.

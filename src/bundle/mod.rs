@@ -16,8 +16,8 @@ use rayon::prelude::*;
 use crate::codebook::{Codebook, hex_sha256};
 use crate::decision::Decisions;
 use crate::encoder::{
-    ADAPTER_CONFIG, ADAPTER_WEIGHTS, Encoder, EncoderConfig, ModelFiles, PackedBatch, Quiet,
-    TokenizedText, Tokens, by_length, load_weights,
+    ADAPTER_CONFIG, ADAPTER_WEIGHTS, Cut, Encoder, EncoderConfig, ModelFiles, POOLING_QUERY,
+    PackedBatch, Pooling, Quiet, TensorSpec, TokenizedText, Tokens, by_length, load_weights,
 };
 use crate::error::{Error, Result};
 use crate::heads::Heads;
@@ -94,13 +94,27 @@ impl Bundle {
         }
         let files = encoder_files(folder, &manifest, &digests, base)?;
         let config = files.config()?;
-        let tokens = files.tokens(&config, manifest.max_tokens)?;
-        let encoder = Encoder::new(&config, manifest.pooling, &files.parameters(&config)?)?;
+        let cut = Cut { longest: manifest.max_tokens, stride: manifest.window_stride };
+        let tokens = files.tokens(&config, cut)?;
         let head_bytes = read(folder, HEADS)?;
         whole(HEADS, &head_bytes)?;
-        let specs = Heads::tensors(&codebook, config.hidden_size());
-        let heads =
-            Heads::new(&codebook, &load_weights(&head_bytes, &specs, &place(folder, HEADS))?)?;
+        let hidden = config.hidden_size();
+        let mut specs = manifest.heads.stored(&codebook, hidden);
+        if manifest.pooling == Pooling::Attention {
+            specs.push(TensorSpec {
+                name: POOLING_QUERY.into(),
+                shape: vec![hidden],
+                depth: usize::MAX,
+                effective: true,
+            });
+        }
+        let head_tensors = load_weights(&head_bytes, &specs, &place(folder, HEADS))?;
+        let heads = Heads::new(&codebook, manifest.heads, &head_tensors)?;
+        let mut parameters = files.parameters(&config)?;
+        if let Ok(query) = head_tensors.get(POOLING_QUERY) {
+            parameters.replace(POOLING_QUERY, query);
+        }
+        let encoder = Encoder::new(&config, manifest.pooling, &parameters)?;
         let lexical = LexicalHeads::read(&head_bytes, &codebook, &place(folder, HEADS))?;
         let decision_bytes = read(folder, DECISION)?;
         whole(DECISION, &decision_bytes)?;
@@ -199,7 +213,7 @@ impl Bundle {
                 texts.len()
             ],
         };
-        for (tier, encoder) in self.heads.forward(&pooled)?.into_iter().enumerate() {
+        for (tier, encoder) in self.heads.forward(&pooled, &batch)?.into_iter().enumerate() {
             for (text, row) in logits.iter_mut().zip(encoder.to_vec2::<f32>()?) {
                 let text: &mut Vec<Vec<f64>> = text;
                 for (sum, logit) in text[tier].iter_mut().zip(row) {

@@ -24,7 +24,7 @@ use crate::error::{Error, Kind, Result, shown};
 use crate::heads::{shift_biases, shift_logits};
 use crate::training::{
     EpochRecord, Examples, Mode, Plan, Randomness, Recipe, RunFolder, Start, TextLogits,
-    TrainedEncoder, fit_heads, fit_lexical, random_heads, train, train_frozen,
+    TrainedEncoder, fit_lexical, initial_heads, train, train_frozen,
 };
 
 /// Trains an encoder and one head per tier on coded rows, and writes a bundle
@@ -124,7 +124,7 @@ pub(super) fn train_bundle(
             .advise("pooling = \"last\" or \"mean\""));
     }
     let parameters = files.parameters(&config)?;
-    let tokens = files.tokens(&config, recipe.max_tokens)?;
+    let tokens = files.tokens(&config, recipe.cut())?;
     let examples = examples(&rows, &tokens, &messages)?;
     coded_everywhere(codebook, &examples)?;
     let plan = Plan {
@@ -189,7 +189,9 @@ pub(super) fn train_bundle(
         codebook: codebook.digest(),
         base: base_name(base),
         pooling: recipe.pooling,
-        max_tokens: tokens.longest(),
+        heads: recipe.head_shape(),
+        max_tokens: tokens.cut().longest,
+        window_stride: tokens.cut().stride,
         recipe: serde_json::to_value(recipe)
             .map_err(|e| Error::resource(format!("the recipe cannot be recorded: {e}")))?,
         plan,
@@ -284,13 +286,15 @@ impl Fitting<'_> {
         messages: Messages,
         stop: &AtomicBool,
     ) -> Result<Fitted> {
-        let (hidden, randomness) = (self.config.hidden_size(), Randomness::new(self.seed));
-        let heads = if self.recipe.fitted_start {
-            let encoder = Encoder::new(self.config, self.recipe.pooling, self.parameters)?;
-            fit_heads(self.codebook, &encoder, hidden, examples, self.recipe)?
-        } else {
-            random_heads(self.codebook, hidden, randomness)
-        };
+        let randomness = Randomness::new(self.seed);
+        let heads = initial_heads(
+            self.codebook,
+            self.config,
+            self.parameters,
+            examples,
+            self.recipe,
+            randomness,
+        )?;
         let start = Start {
             codebook: self.codebook,
             config: self.config,

@@ -118,7 +118,7 @@ pub(super) fn examples(rows: &Rows, tokens: &Tokens, messages: &Messages) -> Res
         if cut > 0 {
             messages.warn(&format!(
                 "{cut} {set} texts are longer than {} tokens and cut",
-                tokens.longest()
+                tokens.cut().longest
             ));
         }
         Ok(used

@@ -5,28 +5,37 @@ use std::sync::Arc;
 use super::Segments;
 use super::tokens::TokenizedText;
 
-/// Texts of a batch as one row of token ids, and where each begins.
+/// Texts of a batch as one row of token ids, and where each window of each text begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PackedBatch {
     /// The token ids of all texts.
     pub ids: Vec<u32>,
-    /// Where each text begins.
+    /// Where each window begins, in tokens; a text that is not long is one window.
     pub segments: Arc<Segments>,
+    /// Where each text begins, in windows.
+    pub texts: Arc<Segments>,
 }
 
 impl PackedBatch {
     /// Packs the texts in their order.
     pub fn new<'a>(texts: impl IntoIterator<Item = &'a TokenizedText>) -> Self {
         let mut ids = Vec::new();
-        let mut lengths = Vec::new();
+        let (mut lengths, mut windows) = (Vec::new(), Vec::new());
         for text in texts {
             ids.extend_from_slice(&text.ids);
-            lengths.push(text.ids.len());
+            lengths.extend_from_slice(&text.windows);
+            windows.push(text.windows.len());
         }
-        Self { ids, segments: Arc::new(Segments::new(lengths)) }
+        let segments = Arc::new(Segments::new(lengths));
+        Self { ids, segments, texts: Arc::new(Segments::new(windows)) }
     }
 
-    /// The position of each token within its text.
+    /// Whether a text has several windows.
+    pub fn windowed(&self) -> bool {
+        self.texts.len() != self.segments.len()
+    }
+
+    /// The position of each token within its window.
     pub fn positions(&self) -> Vec<u32> {
         self.segments.ranges().flat_map(|r| 0..r.len() as u32).collect()
     }
@@ -71,17 +80,20 @@ mod tests {
 
     #[test]
     fn batches_hold_texts_of_like_length() {
-        let texts =
-            [1500, 3, 1000, 4, 3].map(|n| TokenizedText { ids: vec![0; n], truncated: false });
+        let texts = [1500, 3, 1000, 4, 3].map(|n| TokenizedText::whole(vec![0; n]));
         let batches = by_length(&texts.iter().collect::<Vec<_>>(), 2048, 256);
         assert_eq!(batches, [vec![1, 4, 3, 2], vec![0]]);
     }
 
     #[test]
     fn positions_restart_with_each_text() {
-        let text = |n| TokenizedText { ids: vec![7; n], truncated: false };
+        let text = |n| TokenizedText::whole(vec![7; n]);
         let batch = PackedBatch::new(&[text(3), text(2)]);
         assert_eq!(batch.positions(), [0, 1, 2, 0, 1]);
-        assert_eq!(batch.segments.len(), 2);
+        assert_eq!((batch.segments.len(), batch.texts.len()), (2, 2));
+        let long = TokenizedText { windows: vec![2, 1], ..text(3) };
+        let batch = PackedBatch::new(&[long, text(2)]);
+        assert_eq!(batch.positions(), [0, 1, 0, 0, 1]);
+        assert_eq!((batch.segments.len(), batch.texts.len(), batch.windowed()), (3, 2, true));
     }
 }

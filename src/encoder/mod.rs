@@ -21,7 +21,7 @@ pub use llama::{Llama, LlamaConfig};
 pub use lora::{AdaptedModule, Adapter, LoraConfig, adapted_modules, is_up};
 pub use ops::{Pooling, Segments};
 pub use source::{ADAPTER_CONFIG, ADAPTER_WEIGHTS, ModelFiles, SHIPPED};
-pub use tokens::{TokenizedText, Tokens};
+pub use tokens::{Cut, TokenizedText, Tokens};
 pub use weights::{Parameters, TensorSpec, load_weights, save_weights};
 
 use candle_core::Tensor;
@@ -62,7 +62,12 @@ impl Noise for Quiet {
 pub struct Encoder {
     architecture: Architecture,
     pooling: Pooling,
+    /// The query of attention pooling.
+    query: Option<Tensor>,
 }
+
+/// The name of the query of attention pooling, `[hidden]`, which bundles keep with the heads.
+pub const POOLING_QUERY: &str = "pooling.query";
 
 #[derive(Clone, Debug)]
 enum Architecture {
@@ -72,7 +77,8 @@ enum Architecture {
 }
 
 impl Encoder {
-    /// Builds the encoder on its parameters; tracked tensors make it trainable.
+    /// Builds the encoder on its parameters, to which [`POOLING_QUERY`] belongs with attention
+    /// pooling; tracked tensors make it trainable.
     ///
     /// # Errors
     /// If a tensor is missing or has another shape than the configuration says.
@@ -84,7 +90,8 @@ impl Encoder {
             }
             EncoderConfig::Llama(c) => Architecture::Llama(Box::new(Llama::new(c, parameters)?)),
         };
-        Ok(Self { architecture, pooling })
+        let query = (pooling == Pooling::Attention).then(|| parameters.get(POOLING_QUERY));
+        Ok(Self { architecture, pooling, query: query.transpose()? })
     }
 
     /// The states of all tokens, `[tokens, hidden]`.
@@ -99,11 +106,15 @@ impl Encoder {
         }
     }
 
-    /// One vector a text: `[texts, hidden]`.
+    /// One vector a window of a text: `[windows, hidden]`.
     ///
     /// # Errors
     /// As [`Encoder::forward`].
     pub fn embed(&self, batch: &PackedBatch, noise: &mut dyn Noise) -> Result<Tensor> {
-        Ok(ops::pool(&self.forward(batch, noise)?, &batch.segments, self.pooling)?)
+        let states = self.forward(batch, noise)?;
+        Ok(match &self.query {
+            Some(query) => ops::attention_pool(&states, query, &batch.segments)?,
+            None => ops::pool(&states, &batch.segments, self.pooling)?,
+        })
     }
 }

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::gguf::{Gguf, is_gguf};
 use super::lora::named_base;
-use super::{Adapter, EncoderConfig, Parameters, Tokens, load_weights};
+use super::{Adapter, Cut, EncoderConfig, Parameters, Tokens, load_weights};
 use crate::codebook::hex;
 use crate::error::{Error, Result};
 
@@ -201,13 +201,13 @@ impl ModelFiles {
         EncoderConfig::parse(&self.config, &self.place("config.json"))
     }
 
-    /// The tokenizer, cutting texts to `longest` tokens at most.
+    /// The tokenizer, cutting texts as asked for, to as many tokens as the encoder sees at most.
     ///
     /// # Errors
     /// As [`Tokens::new`].
-    pub fn tokens(&self, config: &EncoderConfig, longest: usize) -> Result<Tokens> {
-        let longest = longest.min(config.longest());
-        Tokens::new(&self.tokenizer, longest, config.vocabulary(), &self.place("tokenizer.json"))
+    pub fn tokens(&self, config: &EncoderConfig, cut: Cut) -> Result<Tokens> {
+        let cut = Cut { longest: cut.longest.min(config.longest()), ..cut };
+        Tokens::new(&self.tokenizer, cut, config.vocabulary(), &self.place("tokenizer.json"))
     }
 
     /// The weights as f32, an adapter merged into them.

@@ -1,13 +1,18 @@
 //! Heads on the frozen encoder's embeddings: a training of its own, or the start of a full one.
 
+use std::collections::BTreeMap;
+
+use candle_core::{DType, Device, Tensor};
 use rand_chacha::rand_core::Rng;
 use rayon::prelude::*;
 
 use super::example::codes;
 use super::model::{head_parameters, in_batches, text_logits};
 use super::{Example, Examples, Randomness, Recipe, TextLogits};
-use crate::codebook::{Codebook, Tier};
-use crate::encoder::{Encoder, Parameters, Quiet};
+use crate::codebook::Codebook;
+use crate::encoder::{
+    Encoder, EncoderConfig, POOLING_QUERY, PackedBatch, Parameters, Pooling, Quiet, ops,
+};
 use crate::error::Result;
 use crate::heads::logistic::{DenseRows, Design, LinearHead, fit};
 use crate::heads::{Heads, denominators, targets};
@@ -15,9 +20,13 @@ use crate::heads::{Heads, denominators, targets};
 /// The length that embeddings are brought to before heads are fitted.
 const LENGTH: f64 = 8.0;
 
-/// The embeddings of these examples, row by row.
+/// The embeddings of these examples, row by row; of a text in windows their mean, whose logits
+/// are the mean of theirs.
 fn embed(encoder: &Encoder, examples: &[Example], hidden: usize) -> Result<Vec<f32>> {
-    let forward = |batch: &_| Ok(encoder.embed(batch, &mut Quiet)?.to_vec2::<f32>()?);
+    let forward = |batch: &PackedBatch| {
+        let windows = encoder.embed(batch, &mut Quiet)?;
+        Ok(ops::pool(&windows, &batch.texts, Pooling::Mean)?.to_vec2::<f32>()?)
+    };
     let mut all: Vec<f32> = in_batches(examples, forward, |out: &mut Vec<f32>, rows, order| {
         out.resize(examples.len() * hidden, 0.0);
         for (row, &i) in rows.iter().zip(order) {
@@ -87,18 +96,56 @@ pub fn fit_heads(
         .collect())
 }
 
-/// Heads that say next to nothing yet: weights drawn evenly from ±0.035 (standard deviation
-/// 0.02, as BERT's; Devlin et al. 2019), biases zero. With weights of zero no gradient would
-/// reach the encoder.
-pub fn random_heads(codebook: &Codebook, hidden: usize, randomness: Randomness) -> Vec<LinearHead> {
-    let of_tier = |(at, tier): (usize, &Tier)| {
-        let mut stream = randomness.stream("heads", 0, at as u64);
-        let mut draw = || ((f64::from(stream.next_u32()) / 2f64.powi(31) - 1.0) * 0.035) as f32;
-        let labels = tier.labels.len();
-        let weight = (0..labels * hidden).map(|_| draw()).collect();
-        LinearHead { weight, bias: vec![0.0; labels] }
-    };
-    codebook.tiers.iter().enumerate().map(of_tier).collect()
+/// The tensors that heads and attention pooling start from: heads fitted on the frozen encoder,
+/// where the recipe asks for them and they are linear, and what says next to nothing yet.
+///
+/// Weights that are not fitted are drawn evenly: of a head from ±0.035 (standard deviation 0.02,
+/// as BERT's; Devlin et al. 2019), of a hidden layer from ±√(6 / (inputs + outputs)) (Glorot and
+/// Bengio 2010). With head weights of zero no gradient would reach the encoder. Biases, chains
+/// and the pooling's query start as zero.
+///
+/// # Errors
+/// If the encoder cannot be computed.
+pub fn initial_heads(
+    codebook: &Codebook,
+    config: &EncoderConfig,
+    parameters: &Parameters,
+    examples: &Examples,
+    recipe: &Recipe,
+    randomness: Randomness,
+) -> Result<Parameters> {
+    let hidden = config.hidden_size();
+    let mut tensors = BTreeMap::new();
+    if recipe.fitted_start && recipe.head_hidden == 0 {
+        let pooling = match recipe.pooling {
+            // Its query starts as zero, which gives the mean.
+            Pooling::Attention => Pooling::Mean,
+            other => other,
+        };
+        let encoder = Encoder::new(config, pooling, parameters)?;
+        let heads = fit_heads(codebook, &encoder, hidden, examples, recipe)?;
+        tensors.extend(head_parameters(codebook, &heads, hidden)?);
+    }
+    for spec in recipe.head_shape().tensors(codebook, hidden) {
+        if tensors.contains_key(&spec.name) {
+            continue;
+        }
+        let reach = match &spec.shape[..] {
+            [outputs, inputs] if spec.name.ends_with(".hidden.weight") => {
+                (6.0 / (inputs + outputs) as f64).sqrt()
+            }
+            [_, _] if !spec.name.ends_with(".chain.weight") => 0.035,
+            _ => 0.0,
+        };
+        let mut stream = randomness.stream(&format!("head {}", spec.name), 0, 0);
+        let mut draw = || ((f64::from(stream.next_u32()) / 2f64.powi(31) - 1.0) * reach) as f32;
+        let values: Vec<f32> = (0..spec.shape.iter().product()).map(|_| draw()).collect();
+        tensors.insert(spec.name, Tensor::from_vec(values, spec.shape, &Device::Cpu)?);
+    }
+    if recipe.pooling == Pooling::Attention {
+        tensors.insert(POOLING_QUERY.into(), Tensor::zeros(hidden, DType::F32, &Device::Cpu)?);
+    }
+    Ok(Parameters::new(tensors))
 }
 
 /// Trains heads alone: the encoder stays as it is, and its embeddings are computed once.
@@ -116,7 +163,7 @@ pub fn train_frozen(
     let tensors = head_parameters(codebook, &heads, hidden)?;
     let mut parameters = Parameters::new(tensors.into_iter().collect());
     recipe.label_weights(codebook, &examples.train).correct_heads(codebook, &mut parameters)?;
-    let heads = Heads::new(codebook, &parameters)?;
+    let heads = Heads::new(codebook, recipe.head_shape(), &parameters)?;
     let logits = text_logits(encoder, &heads, &examples.validation)?;
     Ok((parameters, logits))
 }
@@ -124,14 +171,14 @@ pub fn train_frozen(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::encoder::ModelFiles;
+    use crate::encoder::{Cut, ModelFiles};
 
     #[test]
     fn fitted_heads_give_the_logits_they_were_fitted_to() {
         let codebook = Codebook::find("olid").unwrap();
         let files = ModelFiles::find("minilm").unwrap();
         let config = files.config().unwrap();
-        let tokens = files.tokens(&config, 32).unwrap();
+        let tokens = files.tokens(&config, Cut { longest: 32, stride: None }).unwrap();
         let encoder =
             Encoder::new(&config, Default::default(), &files.parameters(&config).unwrap()).unwrap();
         let texts =

@@ -97,7 +97,7 @@ impl Context<'_> {
 
     /// The logits of one pass with dropout and hidden tokens, drawn for this purpose.
     fn pass(&self, purpose: &str, epoch: usize, shard: &[&Example]) -> Result<Vec<Tensor>> {
-        let rows = shard.iter().map(|e| e.row);
+        let rows = shard.iter().map(|e| (e.row, e.text.windows.len()));
         let rates = DropoutRates {
             hidden: self.recipe.dropout,
             attention: self.recipe.attention_dropout,
@@ -107,9 +107,12 @@ impl Context<'_> {
         let mut batch = packed(shard);
         if let Some(mask) = self.mask {
             let purpose = format!("hidden tokens, {purpose}");
-            for (example, range) in shard.iter().zip(batch.segments.ranges()) {
+            let mut windows = batch.segments.ranges();
+            for example in shard {
                 let mut stream = self.randomness.stream(&purpose, epoch, example.row);
-                hide(&mut batch.ids[range], mask, self.recipe.token_masking, &mut stream);
+                for range in windows.by_ref().take(example.text.windows.len()) {
+                    hide(&mut batch.ids[range], mask, self.recipe.token_masking, &mut stream);
+                }
             }
         }
         self.logits(&batch, &mut noise)
@@ -119,7 +122,7 @@ impl Context<'_> {
         let pooled = self.model.encoder.embed(batch, noise)?;
         let one_each = Segments::new(vec![1; batch.segments.len()]);
         let pooled = dropout(&pooled, noise.hidden(&one_each, pooled.dim(1)?).as_ref())?;
-        self.model.heads.forward(&pooled)
+        self.model.heads.forward(&pooled, batch)
     }
 
     /// The mean loss of two passes with different dropout, and their divergence.

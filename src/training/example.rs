@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     fn example(row: u64, tokens: usize) -> Example {
-        let text = TokenizedText { ids: vec![1; tokens], truncated: false };
+        let text = TokenizedText::whole(vec![1; tokens]);
         Example { row, text, ngrams: NGrams::default(), codes: Vec::new() }
     }
 

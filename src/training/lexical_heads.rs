@@ -51,7 +51,7 @@ mod tests {
     fn examples(texts: &[&str]) -> Examples {
         let example = |(row, text): (usize, &&str)| Example {
             row: row as u64,
-            text: TokenizedText { ids: Vec::new(), truncated: false },
+            text: TokenizedText::whole(Vec::new()),
             ngrams: NGrams::of(text),
             codes: vec![
                 Code::Coded(LabelSet::one(usize::from(!text.contains("fool")))),

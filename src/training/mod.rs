@@ -15,7 +15,7 @@ mod schedule;
 mod session;
 
 pub use checkpoint::RunFolder;
-pub use embedded_heads::{fit_heads, random_heads, train_frozen};
+pub use embedded_heads::{initial_heads, train_frozen};
 pub use example::{Example, Examples};
 pub use lexical_heads::fit_lexical;
 pub use model::{TextLogits, TrainedEncoder, TrainingModel};

@@ -11,11 +11,12 @@ use super::schedule::layer_factor;
 use super::{Example, Examples, Recipe};
 use crate::codebook::Codebook;
 use crate::encoder::{
-    Adapter, Encoder, EncoderConfig, LoraConfig, PackedBatch, Parameters, Quiet, by_length,
+    Adapter, Encoder, EncoderConfig, LoraConfig, POOLING_QUERY, PackedBatch, Parameters, Quiet,
+    by_length,
 };
 use crate::error::{Error, Result};
-use crate::heads::Heads;
 use crate::heads::logistic::LinearHead;
+use crate::heads::{Heads, chain_bias};
 
 /// Logits by text, tier and label.
 pub type TextLogits = Vec<Vec<Vec<f64>>>;
@@ -42,6 +43,7 @@ pub struct TrainingModel {
     plain_encoder: Encoder,
     plain_heads: Heads,
     lora: Option<LoraConfig>,
+    chained: bool,
 }
 
 /// The encoder as a training leaves it.
@@ -104,7 +106,7 @@ impl TrainingModel {
         config: &EncoderConfig,
         parameters: &Parameters,
         vocabulary: Vec<u32>,
-        heads: &[LinearHead],
+        heads: &Parameters,
         adapter: Option<Adapter>,
         recipe: &Recipe,
     ) -> Result<Self> {
@@ -139,32 +141,47 @@ impl TrainingModel {
         }
         let low_rank = std::mem::take(&mut model.tensors);
         let head_pace = recipe.head_learning_rate / recipe.learning_rate.max(f64::MIN_POSITIVE);
-        for (name, tensor) in head_parameters(codebook, heads, config.hidden_size())? {
+        for (name, tensor) in heads.iter() {
             let decays = tensor.rank() > 1;
-            model.train(format!("{HEAD}{name}"), &tensor, head_pace, decays)?;
+            model.train(format!("{HEAD}{name}"), tensor, head_pace, decays)?;
         }
         let head_tensors: BTreeMap<String, Tensor> = model
             .tensors
             .iter()
             .filter_map(|(name, t)| Some((name.strip_prefix(HEAD)?.to_owned(), t.clone())))
             .collect();
-        let adapted = |base: Parameters, low_rank: &BTreeMap<String, Tensor>| match &adapter {
-            Some(a) => Ok(Adapter::of_tensors(a.config().clone(), low_rank)?.beside(base)),
-            None => Ok::<_, Error>(base),
-        };
-        let plain = adapted(Parameters::new(detached(base.iter())), &detached(&low_rank))?;
+        let adapted =
+            |base: Parameters, low_rank: &BTreeMap<String, Tensor>, heads: &Parameters| {
+                let mut all = match &adapter {
+                    Some(a) => Adapter::of_tensors(a.config().clone(), low_rank)?.beside(base),
+                    None => base,
+                };
+                if let Ok(query) = heads.get(POOLING_QUERY) {
+                    all.replace(POOLING_QUERY, query);
+                }
+                Ok::<_, Error>(all)
+            };
         let plain_heads = Parameters::new(detached(&head_tensors));
+        let plain = Parameters::new(detached(base.iter()));
+        let plain = adapted(plain, &detached(&low_rank), &plain_heads)?;
+        let head_tensors = Parameters::new(head_tensors);
+        let shape = recipe.head_shape();
         Ok(Self {
             words_name: config.words(),
             words,
             vocabulary,
             fixed: Parameters::new(model.fixed),
             optimiser: model.optimiser,
-            encoder: Encoder::new(config, recipe.pooling, &adapted(base, &low_rank)?)?,
-            heads: Heads::new(codebook, &Parameters::new(head_tensors))?,
+            encoder: Encoder::new(
+                config,
+                recipe.pooling,
+                &adapted(base, &low_rank, &head_tensors)?,
+            )?,
+            heads: Heads::new(codebook, shape, &head_tensors)?,
             plain_encoder: Encoder::new(config, recipe.pooling, &plain)?,
-            plain_heads: Heads::new(codebook, &plain_heads)?,
+            plain_heads: Heads::new(codebook, shape, &plain_heads)?,
             lora: adapter.map(|adapter| adapter.config().clone()),
+            chained: recipe.chained,
         })
     }
 
@@ -198,11 +215,12 @@ impl TrainingModel {
         Ok(())
     }
 
-    /// The encoder, the whole vocabulary included, or its adapter, and the heads' tensors.
+    /// The encoder, the whole vocabulary included, or its adapter, and the tensors of heads and
+    /// pooling, those included by which the tiers of a chain see each other.
     ///
     /// # Errors
     /// If a tensor cannot be copied.
-    pub fn finished(&self) -> Result<(TrainedEncoder, Parameters)> {
+    pub fn finished(&self, codebook: &Codebook) -> Result<(TrainedEncoder, Parameters)> {
         let mut encoder = self.weights()?;
         let is_head = |name: &String| name.starts_with(HEAD);
         let heads: BTreeMap<String, Tensor> = encoder
@@ -211,7 +229,12 @@ impl TrainingModel {
             .map(|(name, tensor)| (name[HEAD.len()..].to_owned(), tensor.clone()))
             .collect();
         encoder.retain(|name, _| !is_head(name));
-        let heads = Parameters::new(heads);
+        let mut heads = Parameters::new(heads);
+        if self.chained {
+            for tier in &codebook.tiers {
+                heads.replace(&chain_bias(tier), heads.get(&format!("{}.bias", tier.name))?);
+            }
+        }
         if let Some(lora) = &self.lora {
             let adapter = Adapter::of_tensors(lora.clone(), &encoder)?;
             return Ok((TrainedEncoder::Adapter(adapter), heads));
@@ -255,7 +278,7 @@ pub(super) fn text_logits(
     examples: &[Example],
 ) -> Result<TextLogits> {
     let forward = |batch: &PackedBatch| -> Result<Vec<Vec<Vec<f32>>>> {
-        let logits = heads.forward(&encoder.embed(batch, &mut Quiet)?)?;
+        let logits = heads.forward(&encoder.embed(batch, &mut Quiet)?, batch)?;
         logits.iter().map(|t| Ok(t.to_vec2::<f32>()?)).collect()
     };
     in_batches(examples, forward, |out: &mut TextLogits, tiers, rows| {

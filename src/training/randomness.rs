@@ -43,7 +43,8 @@ impl Randomness {
 /// Dropout masks drawn from one stream a text, so that a text's masks do not depend on the
 /// batch or shard that it is in.
 pub struct KeyedNoise {
-    streams: Vec<ChaCha8Rng>,
+    /// One a text, and how many windows it has.
+    streams: Vec<(ChaCha8Rng, usize)>,
     rates: DropoutRates,
 }
 
@@ -59,25 +60,28 @@ pub struct DropoutRates {
 }
 
 impl KeyedNoise {
-    /// The masks of an epoch, for one purpose, for the texts with these row numbers.
+    /// The masks of an epoch, for one purpose, for the texts with these row numbers and counts of
+    /// windows.
     pub fn new(
         randomness: &Randomness,
         purpose: &str,
         epoch: usize,
-        rows: impl IntoIterator<Item = u64>,
+        rows: impl IntoIterator<Item = (u64, usize)>,
         rates: DropoutRates,
     ) -> Self {
-        let streams = rows.into_iter().map(|r| randomness.stream(purpose, epoch, r)).collect();
+        let stream = |(row, windows)| (randomness.stream(purpose, epoch, row), windows);
+        let streams = rows.into_iter().map(stream).collect();
         Self { streams, rates }
     }
 
-    fn draw(&mut self, rate: f64, sizes: impl Iterator<Item = usize>) -> Option<DropoutMask> {
+    fn draw(&mut self, rate: f64, mut sizes: impl Iterator<Item = usize>) -> Option<DropoutMask> {
         if rate <= 0.0 {
             return None;
         }
         let threshold = (rate * 65_536.0).round() as u32;
         let (mut keep, mut bytes) = (Vec::new(), Vec::new());
-        for (stream, size) in self.streams.iter_mut().zip(sizes) {
+        for (stream, windows) in &mut self.streams {
+            let size = sizes.by_ref().take(*windows).sum::<usize>();
             bytes.resize(2 * size, 0);
             stream.fill_bytes(&mut bytes);
             keep.extend(
@@ -139,8 +143,8 @@ mod tests {
     #[test]
     fn masks_do_not_depend_on_the_company_of_a_text() {
         let randomness = Randomness::new(5);
-        let mut both = KeyedNoise::new(&randomness, "d", 2, [10, 11], rates(0.3));
-        let mut alone = KeyedNoise::new(&randomness, "d", 2, [11], rates(0.3));
+        let mut both = KeyedNoise::new(&randomness, "d", 2, [(10, 1), (11, 1)], rates(0.3));
+        let mut alone = KeyedNoise::new(&randomness, "d", 2, [(11, 1)], rates(0.3));
         let all = both.hidden(&Segments::new([2, 3]), 4).unwrap();
         let one = alone.hidden(&Segments::new([3]), 4).unwrap();
         assert_eq!(all.kept()[8..], one.kept()[..]);
@@ -148,7 +152,7 @@ mod tests {
 
     #[test]
     fn the_rate_of_dropped_entries_is_the_one_asked_for() {
-        let mut noise = KeyedNoise::new(&Randomness::new(7), "d", 0, [0], rates(0.1));
+        let mut noise = KeyedNoise::new(&Randomness::new(7), "d", 0, [(0, 1)], rates(0.1));
         let mask = noise.hidden(&Segments::new([1000]), 100).unwrap();
         let dropped = mask.kept().iter().filter(|k| **k == 0).count() as f64 / 1e5;
         assert!((dropped - 0.1).abs() < 0.005, "{dropped}");

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::encoder::{LoraConfig, Pooling};
+use crate::encoder::{Cut, LoraConfig, Pooling};
 use crate::error::{Error, Result};
+use crate::heads::HeadShape;
 
 /// What is trained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,8 +41,15 @@ pub struct Recipe {
     pub shards: usize,
     /// Tokens of a text at most, special tokens included; longer texts are cut.
     pub max_tokens: usize,
+    /// How many tokens each window of a longer text begins after the one before it; the windows'
+    /// logits are averaged. 0: longer texts are cut.
+    pub window_stride: usize,
     /// How the states of a text's tokens become one vector.
     pub pooling: Pooling,
+    /// Width of a hidden layer in every head; 0: the heads are linear.
+    pub head_hidden: usize,
+    /// Whether a tier's head also sees the probabilities of the tiers above it.
+    pub chained: bool,
     /// Peak learning rate of the top encoder layer.
     pub learning_rate: f64,
     /// Peak learning rate of the heads.
@@ -110,7 +118,10 @@ impl Default for Recipe {
             batch_tokens: 4096,
             shards: 4,
             max_tokens: 256,
+            window_stride: 0,
             pooling: Pooling::Mean,
+            head_hidden: 0,
+            chained: false,
             learning_rate: 2e-4,
             head_learning_rate: 1e-3,
             layer_decay: 0.9,
@@ -156,6 +167,17 @@ impl Recipe {
             dropout: self.lora_dropout,
             rank_stabilised: self.lora_rank_stabilised,
         }
+    }
+
+    /// How the heads are built.
+    pub fn head_shape(&self) -> HeadShape {
+        HeadShape { hidden: self.head_hidden, chained: self.chained }
+    }
+
+    /// What becomes of texts that are longer than `max_tokens`.
+    pub fn cut(&self) -> Cut {
+        let stride = (self.window_stride > 0).then_some(self.window_stride);
+        Cut { longest: self.max_tokens, stride }
     }
 
     /// Finds a recipe: a shipped name (`full`, `lora`, `frozen`) or a file.
@@ -209,6 +231,8 @@ impl Recipe {
             ("batch_tokens", self.batch_tokens, 8, 1 << 20),
             ("shards", self.shards, 1, 256),
             ("max_tokens", self.max_tokens, 3, 1 << 15),
+            ("window_stride", self.window_stride, 0, 1 << 15),
+            ("head_hidden", self.head_hidden, 0, 1 << 14),
             ("lexical_features", self.lexical_features, 0, 1 << 20),
             ("lora_rank", self.lora_rank, 1, 4096),
         ];
@@ -249,6 +273,15 @@ impl Recipe {
         }
         if self.penalties.is_empty() || self.penalties.iter().any(|p| !(*p > 0.0 && *p < 1e3)) {
             return Err(("penalties", "it must list numbers above 0".into()));
+        }
+        let frozen = self.mode == Mode::Frozen;
+        let linear = "heads on a frozen encoder are fitted as linear ones on pooled vectors";
+        if frozen && self.head_shape() != HeadShape::default() {
+            let field = if self.chained { "chained" } else { "head_hidden" };
+            return Err((field, linear.into()));
+        }
+        if frozen && self.pooling == Pooling::Attention {
+            return Err(("pooling", format!("{linear}, which have no query to learn")));
         }
         if self.lora_targets.is_empty() {
             return Err(("lora_targets", "it must name a linear map, or all-linear".into()));

@@ -20,7 +20,6 @@ use crate::codebook::Codebook;
 use crate::encoder::{Adapter, EncoderConfig, Parameters, adapted_modules};
 use crate::error::{Error, Result};
 use crate::heads::LabelWeights;
-use crate::heads::logistic::LinearHead;
 
 /// How good a state of the model is on the validation rows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -90,8 +89,8 @@ pub struct Start<'a> {
     pub parameters: &'a Parameters,
     /// The rows.
     pub examples: Examples,
-    /// One head a tier.
-    pub heads: &'a [LinearHead],
+    /// The tensors that heads and pooling start from.
+    pub heads: &'a Parameters,
     /// How to train.
     pub recipe: &'a Recipe,
     /// Where random draws come from.
@@ -185,7 +184,7 @@ impl Session<'_> {
         let best = self.state.best.unwrap_or(0);
         self.model.set_weights(&self.run.load_best(best)?)?;
         let validation = self.corrected(self.model.logits(&self.examples.validation)?);
-        let (encoder, mut heads) = self.model.finished()?;
+        let (encoder, mut heads) = self.model.finished(self.codebook)?;
         self.weights.correct_heads(self.codebook, &mut heads)?;
         Ok(Trained {
             encoder,

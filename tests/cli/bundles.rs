@@ -9,7 +9,7 @@ use confide::bundle::{BundleWriter, Manifest};
 use confide::codebook::Codebook;
 use confide::decision::{Decisions, ReviewRule};
 use confide::encoder::{
-    Encoder, EncoderConfig, ModelFiles, PackedBatch, Parameters, Pooling, Quiet,
+    Cut, Encoder, EncoderConfig, ModelFiles, PackedBatch, Parameters, Pooling, Quiet,
 };
 use confide::training::Plan;
 use serde_json::json;
@@ -31,7 +31,7 @@ pub const FILES: [&str; 7] = [
 fn middle(files: &ModelFiles, config: &EncoderConfig) -> Vec<f32> {
     let parameters = files.parameters(config).expect("parameters");
     let encoder = Encoder::new(config, Pooling::Mean, &parameters).expect("an encoder");
-    let tokens = files.tokens(config, 40).expect("a tokenizer");
+    let tokens = files.tokens(config, Cut { longest: 40, stride: None }).expect("a tokenizer");
     let texts = ["it helped me", "i never liked that", "lol 42", "why again zanzibar 7"];
     let batch = PackedBatch::new(&tokens.tokenize_all(&texts).expect("tokens"));
     let pooled = encoder.embed(&batch, &mut Quiet).expect("vectors");
@@ -75,7 +75,9 @@ pub fn tiny_bundle(folder: &Path, name: &str, codebook: &str, review: Option<f64
         codebook: codebook.digest(),
         base: words(),
         pooling: Pooling::Mean,
+        heads: Default::default(),
         max_tokens: 40,
+        window_stride: None,
         recipe: json!({}),
         plan: Plan {
             version: words(),

@@ -8,6 +8,7 @@
 //! matrix without padding; [`Segments`] says where each begins.
 
 mod attention;
+mod attention_pooling;
 mod disentangled;
 mod dropout;
 mod embedding;
@@ -23,6 +24,7 @@ mod vector;
 mod windows;
 
 pub use attention::{AttentionMask, Heads, attention};
+pub use attention_pooling::attention_pool;
 pub use disentangled::{Disentangled, disentangled_attention};
 pub use dropout::{DropoutMask, dropout, dropout_add};
 pub use embedding::{embeddings, lookup};

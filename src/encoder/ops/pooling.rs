@@ -20,6 +20,9 @@ pub enum Pooling {
     /// The state of the last token, the only one that has seen the whole text in Llama and its
     /// kin.
     Last,
+    /// Their mean, weighed by a learned query (see [`super::attention_pool`]); with a query of
+    /// zero the plain mean.
+    Attention,
 }
 
 struct Pool {
@@ -27,7 +30,8 @@ struct Pool {
     pooling: Pooling,
 }
 
-/// One vector a text: `[tokens, hidden]` → `[texts, hidden]`.
+/// One vector a text: `[tokens, hidden]` → `[texts, hidden]`; attention pooling as with a query
+/// of zero.
 ///
 /// # Errors
 /// If the rows are not those of the segments.
@@ -39,7 +43,7 @@ impl Pool {
     /// Which rows of a text count, and the weight of each.
     fn share(&self, text: &Range<usize>) -> (Range<usize>, f32) {
         match self.pooling {
-            Pooling::Mean => (text.clone(), 1.0 / text.len().max(1) as f32),
+            Pooling::Mean | Pooling::Attention => (text.clone(), 1.0 / text.len().max(1) as f32),
             Pooling::Cls => (text.start..text.end.min(text.start + 1), 1.0),
             Pooling::Last => (text.end.saturating_sub(1).max(text.start)..text.end, 1.0),
         }
