@@ -1,9 +1,13 @@
 //! The bundle: a folder that holds everything needed to code texts (DESIGN section 4).
 
 mod card;
+mod export;
+mod files;
 mod manifest;
 mod write;
 
+pub use export::{Exported, export_merged, export_tier};
+use files::BundleFiles;
 use manifest::FileDigests;
 pub use manifest::{Manifest, TierFigures};
 pub use write::BundleWriter;
@@ -13,11 +17,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
 
-use crate::codebook::{Codebook, hex_sha256};
+use crate::codebook::Codebook;
 use crate::decision::Decisions;
 use crate::encoder::{
-    ADAPTER_CONFIG, ADAPTER_WEIGHTS, Cut, Encoder, EncoderConfig, ModelFiles, POOLING_QUERY,
-    PackedBatch, Pooling, Quiet, TensorSpec, TokenizedText, Tokens, by_length, load_weights,
+    Cut, Encoder, EncoderConfig, POOLING_QUERY, PackedBatch, Quiet, TokenizedText, Tokens,
+    by_length,
 };
 use crate::error::{Error, Result};
 use crate::heads::Heads;
@@ -71,54 +75,24 @@ impl Bundle {
     /// # Errors
     /// If a file is missing, damaged, or does not belong to the others; it is named.
     pub fn load(folder: &Path, base: Option<&str>) -> Result<Self> {
-        if !folder.is_dir() {
-            return Err(Error::model("there is no bundle here")
-                .at(folder.display().to_string())
-                .advise("name the folder that 'confide train -o' wrote"));
-        }
-        let manifest_bytes = read(folder, MANIFEST)?;
-        let (manifest, digests) = Manifest::parse(&manifest_bytes, &place(folder, MANIFEST))?;
-        let whole = |name: &str, bytes: &[u8]| digests.check(name, bytes, &place(folder, name));
-        let codebook_text = read(folder, CODEBOOK)?;
-        whole(CODEBOOK, &codebook_text)?;
-        let codebook = String::from_utf8(codebook_text.clone())
-            .map_err(|_| Error::model("not a codebook").at(place(folder, CODEBOOK)))
-            .and_then(|text| {
-                Codebook::parse(&text, &place(folder, CODEBOOK))
-                    .map_err(|e| Error::model(format!("the bundle's codebook is damaged: {e}")))
-            })?;
-        if codebook.digest() != manifest.codebook {
-            return Err(Error::model("this is not the codebook that the bundle was trained with")
-                .at(place(folder, CODEBOOK))
-                .advise("copy the whole bundle again, or train it anew"));
-        }
-        let files = encoder_files(folder, &manifest, &digests, base)?;
-        let config = files.config()?;
+        let BundleFiles {
+            codebook,
+            files,
+            config,
+            mut parameters,
+            head_tensors,
+            lexical,
+            decisions,
+            manifest,
+            digest,
+        } = BundleFiles::read(folder, base)?;
         let cut = Cut { longest: manifest.max_tokens, stride: manifest.window_stride };
         let tokens = files.tokens(&config, cut)?;
-        let head_bytes = read(folder, HEADS)?;
-        whole(HEADS, &head_bytes)?;
-        let hidden = config.hidden_size();
-        let mut specs = manifest.heads.stored(&codebook, hidden);
-        if manifest.pooling == Pooling::Attention {
-            specs.push(TensorSpec {
-                name: POOLING_QUERY.into(),
-                shape: vec![hidden],
-                depth: usize::MAX,
-                effective: true,
-            });
-        }
-        let head_tensors = load_weights(&head_bytes, &specs, &place(folder, HEADS))?;
         let heads = Heads::new(&codebook, manifest.heads, &head_tensors)?;
-        let mut parameters = files.parameters(&config)?;
         if let Ok(query) = head_tensors.get(POOLING_QUERY) {
             parameters.replace(POOLING_QUERY, query);
         }
         let encoder = Encoder::new(&config, manifest.pooling, &parameters)?;
-        let lexical = LexicalHeads::read(&head_bytes, &codebook, &place(folder, HEADS))?;
-        let decision_bytes = read(folder, DECISION)?;
-        whole(DECISION, &decision_bytes)?;
-        let decisions = Decisions::from_json(&decision_bytes, &place(folder, DECISION), &codebook)?;
         Ok(Self {
             path: folder.to_path_buf(),
             codebook,
@@ -129,7 +103,7 @@ impl Bundle {
             tokens,
             decisions,
             manifest,
-            digest: hex_sha256(&manifest_bytes),
+            digest,
         })
     }
 
@@ -223,64 +197,4 @@ impl Bundle {
         }
         Ok(logits)
     }
-}
-
-/// The encoder's files: the bundle's own, or its adapter on a base of the digest that the
-/// manifest holds.
-fn encoder_files(
-    folder: &Path,
-    manifest: &Manifest,
-    digests: &FileDigests,
-    base: Option<&str>,
-) -> Result<ModelFiles> {
-    let name = folder.display().to_string();
-    let whole = |file: &str, bytes: &[u8]| digests.check(file, bytes, &place(folder, file));
-    if !digests.lists(ADAPTER_WEIGHTS) {
-        let files = ModelFiles::read(folder, &name)?;
-        whole("config.json", &files.config)?;
-        whole("tokenizer.json", &files.tokenizer)?;
-        whole("model.safetensors", &files.weights)?;
-        return Ok(files);
-    }
-    let wanted = base.unwrap_or(&manifest.base);
-    let base = ModelFiles::find(wanted).map_err(|error| match base {
-        Some(_) => error,
-        None => Error::model(format!(
-            "the bundle is an adapter of the encoder '{wanted}', which is not found: {error}"
-        ))
-        .at(name.clone())
-        .advise("name the encoder's folder with --base"),
-    })?;
-    if base.digest() != manifest.plan.base {
-        return Err(Error::model(format!(
-            "the bundle is an adapter of another encoder than '{wanted}' (the digests differ)"
-        ))
-        .at(name)
-        .advise("name the encoder that it was trained on with --base"));
-    }
-    for file in ["config.json", "tokenizer.json"] {
-        whole(file, &read(folder, file)?)?;
-    }
-    let files = ModelFiles::adapted(folder, &name, base)?;
-    if let Some(adapter) = &files.adapter {
-        whole(ADAPTER_CONFIG, &adapter.config)?;
-        whole(ADAPTER_WEIGHTS, &adapter.weights)?;
-    }
-    Ok(files)
-}
-
-fn place(folder: &Path, file: &str) -> String {
-    folder.join(file).display().to_string()
-}
-
-fn read(folder: &Path, file: &str) -> Result<Vec<u8>> {
-    std::fs::read(folder.join(file)).map_err(|e| {
-        let what = match e.kind() {
-            std::io::ErrorKind::NotFound => "the bundle lacks this file".to_owned(),
-            kind => format!("the file cannot be read: {kind}"),
-        };
-        Error::model(what)
-            .at(place(folder, file))
-            .advise("copy the whole bundle again, or train it anew")
-    })
 }

@@ -5,6 +5,7 @@ mod classify;
 mod counts;
 mod doctor;
 mod evaluate;
+mod export;
 mod input;
 mod messages;
 mod process;
@@ -70,6 +71,7 @@ enum Command {
     Train(train::TrainArgs),
     Evaluate(evaluate::EvaluateArgs),
     Classify(classify::ClassifyArgs),
+    Export(export::ExportArgs),
     Quickstart(quickstart::QuickstartArgs),
     Doctor(doctor::DoctorArgs),
 }
@@ -110,6 +112,7 @@ fn run(cli: &Cli, sandbox: &process::Sandbox) -> Result<Outcome> {
         Command::Train(args) => train::run(args, &cli.global, sandbox),
         Command::Evaluate(args) => evaluate::run(args, &cli.global),
         Command::Classify(args) => classify::run(args, &cli.global),
+        Command::Export(args) => export::run(args, &cli.global),
         Command::Quickstart(args) => quickstart::run(args, &cli.global, sandbox),
         Command::Doctor(args) => doctor::run(args, &cli.global, sandbox),
     }

@@ -12,6 +12,7 @@ mod codebook;
 mod doctor;
 mod encoders;
 mod evaluate;
+mod export;
 mod heads;
 mod interruption;
 mod lexical;

@@ -86,7 +86,7 @@ pub(super) const WORDS: &str = "embed_tokens.weight";
 
 impl LlamaConfig {
     /// Heads of keys and values.
-    pub(in crate::encoder) fn key_heads(&self) -> usize {
+    pub fn key_heads(&self) -> usize {
         self.num_key_value_heads.unwrap_or(self.num_attention_heads)
     }
 
