@@ -25,4 +25,7 @@ pub mod bundle;
 
 pub mod inference;
 
+#[cfg(feature = "hub")]
+pub mod hub;
+
 pub mod cli;

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::process::{Sandbox, kernel_level};
 use super::table::{Table, print, print_json};
 use super::{Global, Outcome};
-use crate::encoder::SHIPPED;
+use crate::encoder::{SHIPPED, hub_cache};
 use crate::error::Result;
 
 /// Tells what this machine offers, what will be used, and why
@@ -27,9 +27,9 @@ pub fn run(args: &DoctorArgs, global: &Global, sandbox: &Sandbox) -> Result<Outc
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = rayon::current_num_threads();
     let gigabytes = |bytes: u64| format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30));
-    let home = std::env::var_os("HF_HOME").map_or_else(
-        || "~/.cache/huggingface (HF_HOME is not set)".to_owned(),
-        |home| home.to_string_lossy().into_owned(),
+    let home = hub_cache().map_or_else(
+        || "none: there is no home folder, and HF_HOME is not set".to_owned(),
+        |cache| cache.display().to_string(),
     );
     if args.json {
         print_json(&json!({
@@ -56,7 +56,16 @@ pub fn run(args: &DoctorArgs, global: &Global, sandbox: &Sandbox) -> Result<Outc
     let mut table = Table::new(["what", "here", "why"]);
     let rows: [[String; 3]; 7] = [
         ["version".into(), env!("CARGO_PKG_VERSION").into(), String::new()],
-        ["network".into(), sandbox.describe(), "no command of this version needs one".into()],
+        [
+            "network".into(),
+            sandbox.describe(),
+            if cfg!(feature = "hub") {
+                "pull alone is allowed one"
+            } else {
+                "this build holds no network code"
+            }
+            .into(),
+        ],
         ["device".into(), "cpu".into(), "this build computes on the CPU".into()],
         ["arithmetic".into(), kernel_level(), "found on this processor".into()],
         ["threads".into(), format!("{threads} of {cores} cores"), why_threads.into()],

@@ -9,6 +9,7 @@ mod export;
 mod input;
 mod messages;
 mod process;
+mod pull;
 mod quickstart;
 mod split;
 mod table;
@@ -73,6 +74,7 @@ enum Command {
     Classify(classify::ClassifyArgs),
     Export(export::ExportArgs),
     Quickstart(quickstart::QuickstartArgs),
+    Pull(pull::PullArgs),
     Doctor(doctor::DoctorArgs),
 }
 
@@ -87,10 +89,15 @@ pub enum Outcome {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    let sandbox = process::deny_network();
     process::keep_memory();
     process::single_threaded_operations();
     let cli = Cli::parse();
+    let sandbox = match cli.command {
+        Command::Pull(_) if cfg!(feature = "hub") => {
+            process::Sandbox::Off("this command fetches from the network".into())
+        }
+        _ => process::deny_network(),
+    };
     let messages = messages::Messages::new(&cli.global);
     let outcome = run(&cli, &sandbox);
     match outcome {
@@ -114,6 +121,7 @@ fn run(cli: &Cli, sandbox: &process::Sandbox) -> Result<Outcome> {
         Command::Classify(args) => classify::run(args, &cli.global),
         Command::Export(args) => export::run(args, &cli.global),
         Command::Quickstart(args) => quickstart::run(args, &cli.global, sandbox),
+        Command::Pull(args) => pull::run(args, &cli.global),
         Command::Doctor(args) => doctor::run(args, &cli.global, sandbox),
     }
 }

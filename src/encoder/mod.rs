@@ -3,23 +3,27 @@
 mod affine;
 mod batch;
 mod bert;
+mod cache;
 mod config;
 mod deberta;
 mod gguf;
 mod llama;
 mod lora;
 pub mod ops;
+mod shards;
 mod source;
 mod tokens;
 mod weights;
 
 pub use batch::{PackedBatch, by_length, pack};
 pub use bert::Bert;
+pub use cache::{HubId, hub_cache, hub_home};
 pub use config::{BertConfig, EncoderConfig};
 pub use deberta::{Deberta, DebertaConfig};
 pub use llama::{Llama, LlamaConfig};
 pub use lora::{AdaptedModule, Adapter, LoraConfig, adapted_modules, is_up};
 pub use ops::{Pooling, Segments};
+pub use shards::{INDEX, WEIGHTS, is_pickle, listed, refuse_pickle};
 pub use source::{ADAPTER_CONFIG, ADAPTER_WEIGHTS, ModelFiles, SHIPPED};
 pub use tokens::{Cut, TokenizedText, Tokens};
 pub use weights::{Parameters, TensorSpec, load_weights, save_weights};

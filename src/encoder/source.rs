@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use super::cache::{HubId, hub_cache};
 use super::gguf::{Gguf, is_gguf};
 use super::lora::named_base;
+use super::shards::{INDEX, WEIGHTS, is_pickle, joined, refuse_pickle};
 use super::{Adapter, Cut, EncoderConfig, Parameters, Tokens, load_weights};
 use crate::codebook::hex;
 use crate::error::{Error, Result};
@@ -27,7 +29,7 @@ pub struct ModelFiles {
     pub config: Cow<'static, [u8]>,
     /// `tokenizer.json`.
     pub tokenizer: Cow<'static, [u8]>,
-    /// `model.safetensors`, or a GGUF file.
+    /// `model.safetensors`, of several parts all in one, or a GGUF file.
     pub weights: Cow<'static, [u8]>,
     /// An adapter of the weights, if there is one.
     pub adapter: Option<AdapterFiles>,
@@ -51,19 +53,44 @@ pub const ADAPTER_WEIGHTS: &str = "adapter_model.safetensors";
 
 /// Whether a folder holds an adapter instead of an encoder's own weights.
 pub fn is_adapter(folder: &Path) -> bool {
-    folder.join(ADAPTER_CONFIG).is_file() && !folder.join("model.safetensors").is_file()
+    folder.join(ADAPTER_CONFIG).is_file() && !has_weights(folder)
+}
+
+/// Whether a folder holds weights as safetensors.
+fn has_weights(folder: &Path) -> bool {
+    [WEIGHTS, INDEX].iter().any(|name| folder.join(name).is_file())
+}
+
+/// The weights of a folder.
+fn weights(folder: &Path) -> Result<Cow<'static, [u8]>> {
+    if !folder.join(WEIGHTS).is_file() {
+        if folder.join(INDEX).is_file() {
+            return Ok(Cow::Owned(joined(folder)?));
+        }
+        if let Some(pickle) = names(folder).find(|name| is_pickle(name)) {
+            return Err(refuse_pickle(&pickle).at(folder.display().to_string()));
+        }
+    }
+    file(folder, WEIGHTS)
+}
+
+fn names(folder: &Path) -> impl Iterator<Item = String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+}
+
+/// The tokenizer of a folder.
+fn tokenizer(folder: &Path) -> Result<Cow<'static, [u8]>> {
+    file(folder, "tokenizer.json")
 }
 
 /// The GGUF file of a folder that holds one and no other weights.
 fn only_gguf(folder: &Path) -> Option<PathBuf> {
-    if folder.join("model.safetensors").is_file() {
+    if has_weights(folder) {
         return None;
     }
-    let entries = std::fs::read_dir(folder).ok()?;
-    let mut found = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.extension().is_some_and(|extension| extension == "gguf"));
-    found.next().filter(|_| found.next().is_none())
+    let mut found = names(folder).filter(|name| name.ends_with(".gguf"));
+    found.next().filter(|_| found.next().is_none()).map(|name| folder.join(name))
 }
 
 fn file(folder: &Path, file: &str) -> Result<Cow<'static, [u8]>> {
@@ -96,7 +123,9 @@ impl ModelFiles {
         if path.is_file() {
             return Self::gguf(path, model);
         }
-        if let Some(folder) = cached(model) {
+        let id = HubId::parse(model);
+        let cached = || id.as_ref()?.snapshot(&hub_cache()?);
+        if let Some(folder) = cached() {
             return Self::read(&folder, model);
         }
         let mut error = Error::model(format!(
@@ -104,7 +133,7 @@ impl ModelFiles {
              Hugging Face cache does not hold it",
             SHIPPED.join(", ")
         ));
-        if is_hub_id(model) {
+        if id.is_some() {
             error = error.advise(format!("confide pull {model}"));
         }
         Err(error)
@@ -132,8 +161,8 @@ impl ModelFiles {
         Ok(Self {
             name: name.to_owned(),
             config: file(folder, "config.json")?,
-            tokenizer: file(folder, "tokenizer.json")?,
-            weights: file(folder, "model.safetensors")?,
+            tokenizer: tokenizer(folder)?,
+            weights: weights(folder)?,
             adapter: None,
             place: folder.display().to_string(),
         })
@@ -262,31 +291,6 @@ fn shipped(_name: &str) -> Option<ModelFiles> {
     None
 }
 
-fn is_hub_id(model: &str) -> bool {
-    let parts: Vec<&str> = model.split('/').collect();
-    let plain = |p: &&str| {
-        !p.is_empty()
-            && !p.starts_with('.')
-            && p.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
-    };
-    parts.len() <= 2 && parts.iter().all(plain)
-}
-
-/// The snapshot folder of a hub id in the standard cache, if it is there.
-fn cached(model: &str) -> Option<PathBuf> {
-    if !is_hub_id(model) {
-        return None;
-    }
-    let home = match std::env::var_os("HF_HOME") {
-        Some(home) => PathBuf::from(home),
-        None => std::env::home_dir()?.join(".cache").join("huggingface"),
-    };
-    let folder = home.join("hub").join(format!("models--{}", model.replace('/', "--")));
-    let revision = std::fs::read_to_string(folder.join("refs").join("main")).ok()?;
-    let snapshot = folder.join("snapshots").join(revision.trim());
-    snapshot.is_dir().then_some(snapshot)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -296,11 +300,5 @@ mod tests {
         let error = ModelFiles::find("nobody/nothing-at-all").unwrap_err();
         assert_eq!(error.exit_code(), 4);
         assert!(error.to_string().contains("confide pull nobody/nothing-at-all"));
-    }
-
-    #[test]
-    fn a_path_is_no_hub_id() {
-        assert!(is_hub_id("org/name-v1.0") && is_hub_id("name"));
-        assert!(!is_hub_id("../name") && !is_hub_id("/abs/olute") && !is_hub_id("a b"));
     }
 }

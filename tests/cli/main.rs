@@ -2,6 +2,8 @@
 
 mod bundles;
 mod harness;
+#[cfg(feature = "hub")]
+mod standin;
 mod study;
 
 mod check;
@@ -17,6 +19,8 @@ mod heads;
 mod interruption;
 mod lexical;
 mod lora;
+#[cfg(feature = "hub")]
+mod pull;
 mod quickstart;
 mod split;
 mod tables;
