@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use super::cache::{HubId, hub_cache};
 use super::gguf::{Gguf, is_gguf};
 use super::lora::named_base;
+use super::sentencepiece::{SENTENCEPIECE, tokenizer_json};
 use super::shards::{INDEX, WEIGHTS, is_pickle, joined, refuse_pickle};
 use super::{Adapter, Cut, EncoderConfig, Parameters, Tokens, load_weights};
 use crate::codebook::hex;
@@ -79,9 +80,17 @@ fn names(folder: &Path) -> impl Iterator<Item = String> {
     entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok())
 }
 
-/// The tokenizer of a folder.
+/// The tokenizer of a folder, made from a SentencePiece model where there is no other.
 fn tokenizer(folder: &Path) -> Result<Cow<'static, [u8]>> {
-    file(folder, "tokenizer.json")
+    let spm = SENTENCEPIECE.iter().map(|name| folder.join(name)).find(|path| path.is_file());
+    match spm {
+        Some(path) if !folder.join("tokenizer.json").is_file() => {
+            let model = file(folder, &path.file_name().unwrap_or_default().to_string_lossy())?;
+            let config = file(folder, "config.json")?;
+            tokenizer_json(&model, &config, &path.display().to_string()).map(Cow::Owned)
+        }
+        _ => file(folder, "tokenizer.json"),
+    }
 }
 
 /// The GGUF file of a folder that holds one and no other weights.

@@ -3,6 +3,8 @@
 use rayon::prelude::*;
 use tokenizers::{Encoding, Tokenizer};
 
+use super::sentencepiece::{SentencePieceTokenizer, exact};
+
 use crate::error::{Error, Result};
 
 /// A text as token ids, special tokens included.
@@ -41,6 +43,8 @@ const MOST_WINDOWS: usize = 64;
 #[derive(Clone, Debug)]
 pub struct Tokens {
     tokenizer: Tokenizer,
+    /// The same with SentencePiece's own normaliser, where it is one of SentencePiece.
+    exact: Option<Box<SentencePieceTokenizer>>,
     cut: Cut,
 }
 
@@ -68,7 +72,8 @@ impl Tokens {
         if cut.longest < 3 {
             return Err(bad(format!("{} tokens are too few for any text", cut.longest)));
         }
-        Ok(Self { tokenizer, cut })
+        let exact = exact(json, &tokenizer).map(Box::new);
+        Ok(Self { tokenizer, exact, cut })
     }
 
     /// Tokenizes one text. Of a text that is too long, the beginning and the closing special
@@ -78,10 +83,11 @@ impl Tokens {
     /// # Errors
     /// If the tokenizer fails, without telling the text.
     pub fn tokenize(&self, text: &str) -> Result<TokenizedText> {
-        let encoding = self
-            .tokenizer
-            .encode_fast(text, true)
-            .map_err(|_| Error::model("the tokenizer failed on a text"))?;
+        let encoding = match &self.exact {
+            Some(exact) => exact.encode_fast(text, true),
+            None => self.tokenizer.encode_fast(text, true),
+        };
+        let encoding = encoding.map_err(|_| Error::model("the tokenizer failed on a text"))?;
         let mut ids = encoding.get_ids().to_vec();
         if ids.len() > self.cut.longest {
             return Ok(match self.cut.stride {

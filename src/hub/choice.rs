@@ -1,6 +1,8 @@
 //! Which of a model's files are needed.
 
-use crate::encoder::{ADAPTER_CONFIG, ADAPTER_WEIGHTS, INDEX, WEIGHTS, is_pickle, refuse_pickle};
+use crate::encoder::{
+    ADAPTER_CONFIG, ADAPTER_WEIGHTS, INDEX, SENTENCEPIECE, WEIGHTS, is_pickle, refuse_pickle,
+};
 use crate::error::{Error, Result};
 
 /// The files to fetch, the small ones first.
@@ -11,10 +13,6 @@ pub(super) struct Choice {
     /// The weights, or the index that lists their files.
     pub weights: Vec<String>,
 }
-
-/// Models of SentencePiece, from which a tokenizer is made where there is no `tokenizer.json`.
-const SENTENCEPIECE: [&str; 4] =
-    ["spm.model", "sentencepiece.bpe.model", "spiece.model", "tokenizer.model"];
 
 /// What tells more of a tokenizer.
 const DETAILS: [&str; 3] =

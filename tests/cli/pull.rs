@@ -1,6 +1,7 @@
 //! `confide pull` against a stand-in for the hub, and what is pulled in use.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::Command;
 
 use candle_core::{DType, Device, Tensor};
@@ -10,7 +11,7 @@ use serde_json::json;
 use crate::harness::{Folder, Ran, command};
 use crate::lexical::validation;
 use crate::standin::{COMMIT, StandIn};
-use crate::study::{FROZEN, SECRET, base, study, training};
+use crate::study::{FROZEN, SECRET, base, base_of, study, training};
 
 /// The files of the tiny BERT.
 fn tiny() -> BTreeMap<String, Vec<u8>> {
@@ -219,4 +220,37 @@ fn a_revision_is_pinned_by_its_commit() {
     trained(&hub, &folder, &format!("org/tiny@{COMMIT}"), "bundle").exits(0);
     pull(&hub, &folder, &["org/tiny@v1"]).exits(0);
     assert_eq!(folder.read("home/hub/models--org--tiny/refs/v1"), COMMIT);
+}
+
+/// The tiny DeBERTa with as many word embeddings as the fixture of SentencePiece has pieces.
+fn sentencepiece_only() -> BTreeMap<String, Vec<u8>> {
+    const WORDS: &str = "embeddings.word_embeddings.weight";
+    let folder = Folder::new();
+    base_of(&folder, "base", "deberta-v3");
+    let weights = std::fs::read(folder.path("base/model.safetensors")).unwrap();
+    let mut tensors = candle_core::safetensors::load_buffer(&weights, &Device::Cpu).unwrap();
+    let words = tensors[WORDS].repeat((9, 1)).unwrap().narrow(0, 0, 901).unwrap();
+    tensors.insert(WORDS.into(), words);
+    let config =
+        folder.read("base/config.json").replace("\"vocab_size\": 101", "\"vocab_size\": 901");
+    let model =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tokenizer/deberta.model");
+    [
+        ("config.json".to_owned(), config.into_bytes()),
+        ("spm.model".to_owned(), std::fs::read(model).unwrap()),
+        ("model.safetensors".to_owned(), save_weights(tensors.iter(), None).unwrap()),
+    ]
+    .into()
+}
+
+#[test]
+fn a_model_of_sentencepiece_becomes_the_tokenizer() {
+    let (hub, folder) = (StandIn::new(sentencepiece_only()), study(FROZEN));
+    pull(&hub, &folder, &["org/tiny"]).exits(0).prints(&["spm.model"]);
+    trained(&hub, &folder, "org/tiny", "bundle").exits(0);
+    let [noted, reached] = validation(&folder, "bundle");
+    assert_eq!(noted, reached);
+    let tokenizer: serde_json::Value =
+        serde_json::from_str(&folder.read("bundle/tokenizer.json")).unwrap();
+    assert_eq!(tokenizer["model"]["type"], "Unigram");
 }
