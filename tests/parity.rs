@@ -11,7 +11,9 @@ use confide::encoder::{
 };
 
 /// The folders of random models.
-const RANDOM: [&str; 7] = [
+const RANDOM: [&str; 9] = [
+    "distilbert-tiny",
+    "modernbert-tiny",
     "bert-tiny",
     "roberta-tiny",
     "deberta-v3",

@@ -54,7 +54,7 @@ impl Affine {
     }
 }
 
-/// Layer norm with gain and bias.
+/// Layer norm with gain and, where its parameters hold one, bias.
 #[derive(Clone, Debug)]
 pub(super) struct Norm {
     gain: Tensor,
@@ -65,12 +65,14 @@ impl Norm {
     /// The norm of the module with this name.
     ///
     /// # Errors
-    /// If a tensor is missing.
+    /// If the gain is missing.
     pub fn new(parameters: &Parameters, name: &str) -> Result<Self> {
-        Ok(Self {
-            gain: parameters.get(&format!("{name}.weight"))?,
-            bias: parameters.get(&format!("{name}.bias"))?,
-        })
+        let gain = parameters.get(&format!("{name}.weight"))?;
+        let bias = match parameters.get(&format!("{name}.bias")) {
+            Ok(bias) => bias,
+            Err(_) => gain.detach().zeros_like()?,
+        };
+        Ok(Self { gain, bias })
     }
 
     /// `x` `[tokens, width]`, each row with mean 0 and variance 1 before gain and bias.

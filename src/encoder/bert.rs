@@ -1,11 +1,11 @@
-//! The BERT encoder (Devlin et al. 2019) and its kin RoBERTa and XLM-R, trainable, on packed
-//! batches.
+//! The BERT encoder (Devlin et al. 2019) and its kin RoBERTa, XLM-R and DistilBERT, trainable, on
+//! packed batches.
 
 use candle_core::Tensor;
 
 use super::affine::{Affine, Norm};
 use super::config::{Architecture, Sizes};
-use super::ops::{Heads, attention, dropout, dropout_add, embeddings, gelu};
+use super::ops::{Heads, attention, dropout, dropout_add, embeddings, gelu, lookup};
 use super::weights::{Parameters, TensorSpec, WORD_EMBEDDINGS};
 use super::{BertConfig, Noise, PackedBatch};
 use crate::error::Result;
@@ -15,7 +15,7 @@ use crate::error::Result;
 pub struct Bert {
     words: Tensor,
     positions: Tensor,
-    kinds: Tensor,
+    kinds: Option<Tensor>,
     norm: Norm,
     layers: Vec<Layer>,
     heads: usize,
@@ -35,6 +35,49 @@ struct Layer {
     output_norm: Norm,
 }
 
+/// How a family names the parts of a layer.
+struct Names {
+    layers: &'static str,
+    query: &'static str,
+    key: &'static str,
+    value: &'static str,
+    context: &'static str,
+    attention_norm: &'static str,
+    widen: &'static str,
+    narrow: &'static str,
+    output_norm: &'static str,
+}
+
+const BERT: Names = Names {
+    layers: "encoder.layer",
+    query: "attention.self.query",
+    key: "attention.self.key",
+    value: "attention.self.value",
+    context: "attention.output.dense",
+    attention_norm: "attention.output.LayerNorm",
+    widen: "intermediate.dense",
+    narrow: "output.dense",
+    output_norm: "output.LayerNorm",
+};
+
+const DISTILBERT: Names = Names {
+    layers: "transformer.layer",
+    query: "attention.q_lin",
+    key: "attention.k_lin",
+    value: "attention.v_lin",
+    context: "attention.out_lin",
+    attention_norm: "sa_layer_norm",
+    widen: "ffn.lin1",
+    narrow: "ffn.lin2",
+    output_norm: "output_layer_norm",
+};
+
+impl BertConfig {
+    fn names(&self) -> Names {
+        if self.model_type == "distilbert" { DISTILBERT } else { BERT }
+    }
+}
+
 impl Architecture for BertConfig {
     fn sizes(&self) -> Sizes {
         Sizes {
@@ -48,36 +91,37 @@ impl Architecture for BertConfig {
     /// The bias of the keys adds the same to all scores of a token, which softmax ignores: the
     /// output does not depend on it.
     fn tensors(&self) -> Vec<TensorSpec> {
-        let (h, f) = (self.hidden_size, self.intermediate_size);
+        let (h, f, names) = (self.hidden_size, self.intermediate_size, self.names());
+        let key_bias = format!("{}.bias", names.key);
         let mut specs = Vec::new();
         let mut add = |name: String, shape: Vec<usize>, depth: usize| {
-            let effective = !name.ends_with("attention.self.key.bias");
+            let effective = !name.ends_with(&key_bias);
             specs.push(TensorSpec { name, shape, depth, effective });
         };
         add(WORD_EMBEDDINGS.into(), vec![self.vocab_size, h], 0);
         add(POSITIONS.into(), vec![self.max_position_embeddings, h], 0);
-        add(KINDS.into(), vec![self.type_vocab_size, h], 0);
+        if self.has_types() {
+            add(KINDS.into(), vec![self.type_vocab_size, h], 0);
+        }
         add("embeddings.LayerNorm.weight".into(), vec![h], 0);
         add("embeddings.LayerNorm.bias".into(), vec![h], 0);
         for layer in 0..self.num_hidden_layers {
             for (part, outputs, inputs) in [
-                ("attention.self.query", h, h),
-                ("attention.self.key", h, h),
-                ("attention.self.value", h, h),
-                ("attention.output.dense", h, h),
-                ("intermediate.dense", f, h),
-                ("output.dense", h, f),
+                (names.query, h, h),
+                (names.key, h, h),
+                (names.value, h, h),
+                (names.context, h, h),
+                (names.widen, f, h),
+                (names.narrow, h, f),
             ] {
-                add(
-                    format!("encoder.layer.{layer}.{part}.weight"),
-                    vec![outputs, inputs],
-                    layer + 1,
-                );
-                add(format!("encoder.layer.{layer}.{part}.bias"), vec![outputs], layer + 1);
+                let name = format!("{}.{layer}.{part}", names.layers);
+                add(format!("{name}.weight"), vec![outputs, inputs], layer + 1);
+                add(format!("{name}.bias"), vec![outputs], layer + 1);
             }
-            for part in ["attention.output.LayerNorm", "output.LayerNorm"] {
-                add(format!("encoder.layer.{layer}.{part}.weight"), vec![h], layer + 1);
-                add(format!("encoder.layer.{layer}.{part}.bias"), vec![h], layer + 1);
+            for part in [names.attention_norm, names.output_norm] {
+                let name = format!("{}.{layer}.{part}", names.layers);
+                add(format!("{name}.weight"), vec![h], layer + 1);
+                add(format!("{name}.bias"), vec![h], layer + 1);
             }
         }
         specs
@@ -93,25 +137,26 @@ impl Bert {
     /// # Errors
     /// If a tensor is missing.
     pub fn new(config: &BertConfig, parameters: &Parameters) -> Result<Self> {
+        let names = config.names();
         let layers = (0..config.num_hidden_layers)
             .map(|i| {
-                let name = |part: &str| format!("encoder.layer.{i}.{part}");
+                let name = |part: &str| format!("{}.{i}.{part}", names.layers);
                 Ok(Layer {
-                    query: Affine::new(parameters, &name("attention.self.query"))?,
-                    key: Affine::new(parameters, &name("attention.self.key"))?,
-                    value: Affine::new(parameters, &name("attention.self.value"))?,
-                    context: Affine::new(parameters, &name("attention.output.dense"))?,
-                    attention_norm: Norm::new(parameters, &name("attention.output.LayerNorm"))?,
-                    widen: Affine::new(parameters, &name("intermediate.dense"))?,
-                    narrow: Affine::new(parameters, &name("output.dense"))?,
-                    output_norm: Norm::new(parameters, &name("output.LayerNorm"))?,
+                    query: Affine::new(parameters, &name(names.query))?,
+                    key: Affine::new(parameters, &name(names.key))?,
+                    value: Affine::new(parameters, &name(names.value))?,
+                    context: Affine::new(parameters, &name(names.context))?,
+                    attention_norm: Norm::new(parameters, &name(names.attention_norm))?,
+                    widen: Affine::new(parameters, &name(names.widen))?,
+                    narrow: Affine::new(parameters, &name(names.narrow))?,
+                    output_norm: Norm::new(parameters, &name(names.output_norm))?,
                 })
             })
             .collect::<Result<_>>()?;
         Ok(Self {
             words: parameters.get(WORD_EMBEDDINGS)?,
             positions: parameters.get(POSITIONS)?,
-            kinds: parameters.get(KINDS)?,
+            kinds: config.has_types().then(|| parameters.get(KINDS)).transpose()?,
             norm: Norm::new(parameters, "embeddings.LayerNorm")?,
             layers,
             heads: config.num_attention_heads,
@@ -128,7 +173,11 @@ impl Bert {
         let segments = &batch.segments;
         let positions: Vec<u32> =
             batch.positions().into_iter().map(|place| place + self.first_position).collect();
-        let x = embeddings(&self.words, &self.positions, &self.kinds, &batch.ids, &positions)?;
+        let (words, places) = (&self.words, &self.positions);
+        let x = match &self.kinds {
+            Some(kinds) => embeddings(words, places, kinds, &batch.ids, &positions)?,
+            None => (lookup(words, &batch.ids)? + lookup(places, &positions)?)?,
+        };
         let x = self.norm.forward(&x, self.epsilon)?;
         let width = x.dim(1)?;
         let mut x = dropout(&x, noise.hidden(segments, width).as_ref())?;

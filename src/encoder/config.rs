@@ -3,18 +3,20 @@
 use serde::Deserialize;
 
 use super::weights::{TensorSpec, WORD_EMBEDDINGS};
-use super::{DebertaConfig, LlamaConfig};
+use super::{DebertaConfig, LlamaConfig, ModernBertConfig};
 use crate::error::{Error, Result, nearest};
 
 /// An architecture and its sizes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum EncoderConfig {
-    /// `model_type = "bert"`, `"roberta"` or `"xlm-roberta"`.
+    /// `model_type = "bert"`, `"roberta"`, `"xlm-roberta"` or `"distilbert"`.
     Bert(BertConfig),
     /// `model_type = "deberta-v2"`: DeBERTa-v2 and v3.
     Deberta(DebertaConfig),
     /// `model_type = "llama"`, `"qwen2"` or `"qwen3"`.
     Llama(LlamaConfig),
+    /// `model_type = "modernbert"`.
+    ModernBert(ModernBertConfig),
 }
 
 /// The sizes that do not depend on the architecture.
@@ -63,11 +65,12 @@ pub(super) fn check_heads(hidden: usize, heads: usize) -> std::result::Result<()
     Err(format!("hidden_size {hidden} is no multiple of num_attention_heads {heads}"))
 }
 
-/// The sizes of a BERT encoder (Devlin et al. 2019), or of a RoBERTa (Liu et al. 2019) or XLM-R
-/// (Conneau et al. 2020), which count positions from another row; under their Hugging Face names.
+/// The sizes of a BERT encoder (Devlin et al. 2019), of a RoBERTa (Liu et al. 2019) or XLM-R
+/// (Conneau et al. 2020), which count positions from another row, or of a DistilBERT (Sanh et al.
+/// 2019), which knows no segment types; under their Hugging Face names.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct BertConfig {
-    /// `bert`, `roberta` or `xlm-roberta`.
+    /// `bert`, `roberta`, `xlm-roberta` or `distilbert`.
     pub model_type: String,
     /// The token that pads; RoBERTa's positions begin after its number.
     #[serde(default)]
@@ -75,22 +78,27 @@ pub struct BertConfig {
     /// Rows of the word embedding table.
     pub vocab_size: usize,
     /// Width of a token's state.
+    #[serde(alias = "dim")]
     pub hidden_size: usize,
     /// Number of layers.
+    #[serde(alias = "n_layers")]
     pub num_hidden_layers: usize,
     /// Attention heads a layer.
+    #[serde(alias = "n_heads")]
     pub num_attention_heads: usize,
     /// Width of the feed-forward layer.
+    #[serde(alias = "hidden_dim")]
     pub intermediate_size: usize,
     /// Longest text in tokens.
     pub max_position_embeddings: usize,
-    /// Rows of the segment-type table.
+    /// Rows of the segment-type table; DistilBERT has none.
+    #[serde(default)]
     pub type_vocab_size: usize,
     /// The term that keeps layer norm finite.
     #[serde(default = "default_epsilon")]
     pub layer_norm_eps: f64,
     /// The activation; only the exact GELU is known.
-    #[serde(default = "default_activation")]
+    #[serde(default = "default_activation", alias = "activation")]
     pub hidden_act: String,
     /// How positions enter; only `absolute` is known.
     #[serde(default = "default_positions")]
@@ -128,7 +136,7 @@ impl EncoderConfig {
             .map_err(|e| bad(format!("not a model configuration: {e}")))?;
         let read = |error: serde_json::Error| bad(format!("not such a configuration: {error}"));
         match head.model_type.as_deref() {
-            Some("bert" | "roberta" | "xlm-roberta") => {
+            Some("bert" | "roberta" | "xlm-roberta" | "distilbert") => {
                 let config: BertConfig = serde_json::from_slice(json).map_err(read)?;
                 config.validate().map_err(bad)?;
                 Ok(Self::Bert(config))
@@ -142,6 +150,11 @@ impl EncoderConfig {
                 let config: LlamaConfig = serde_json::from_slice(json).map_err(read)?;
                 config.validate().map_err(bad)?;
                 Ok(Self::Llama(config))
+            }
+            Some("modernbert") => {
+                let config: ModernBertConfig = serde_json::from_slice(json).map_err(read)?;
+                config.validate().map_err(bad)?;
+                Ok(Self::ModernBert(config))
             }
             other => {
                 let name = other.unwrap_or("none");
@@ -158,6 +171,7 @@ impl EncoderConfig {
             Self::Bert(bert) => bert,
             Self::Deberta(deberta) => deberta,
             Self::Llama(llama) => llama,
+            Self::ModernBert(bert) => bert,
         }
     }
 
@@ -198,12 +212,30 @@ impl EncoderConfig {
 }
 
 /// The values of `model_type` that are known.
-const KNOWN: &[&str] = &["bert", "roberta", "xlm-roberta", "deberta-v2", "llama", "qwen2", "qwen3"];
+const KNOWN: &[&str] = &[
+    "bert",
+    "roberta",
+    "xlm-roberta",
+    "distilbert",
+    "modernbert",
+    "deberta-v2",
+    "llama",
+    "qwen2",
+    "qwen3",
+];
 
 impl BertConfig {
     /// The row of the position table that a text's first token takes.
     pub(super) fn first_position(&self) -> usize {
-        if self.model_type == "bert" { 0 } else { self.pad_token_id.unwrap_or(1) + 1 }
+        match self.model_type.as_str() {
+            "bert" | "distilbert" => 0,
+            _ => self.pad_token_id.unwrap_or(1) + 1,
+        }
+    }
+
+    /// Whether texts have a segment type.
+    pub(super) fn has_types(&self) -> bool {
+        self.model_type != "distilbert"
     }
 
     fn validate(&self) -> std::result::Result<(), String> {
@@ -214,7 +246,7 @@ impl BertConfig {
             ("num_attention_heads", self.num_attention_heads, 128),
             ("intermediate_size", self.intermediate_size, 1 << 15),
             ("max_position_embeddings", self.max_position_embeddings, 1 << 15),
-            ("type_vocab_size", self.type_vocab_size, 1 << 10),
+            ("type_vocab_size", self.type_vocab_size.max(usize::from(!self.has_types())), 1 << 10),
         ])?;
         check_heads(self.hidden_size, self.num_attention_heads)?;
         if self.first_position() + 3 > self.max_position_embeddings {

@@ -89,6 +89,7 @@ impl Llama {
                 queries: config.num_attention_heads,
                 keys: config.key_heads(),
                 causal: true,
+                window: None,
             },
             epsilon: config.rms_norm_eps,
         })

@@ -9,6 +9,7 @@ mod deberta;
 mod gguf;
 mod llama;
 mod lora;
+mod modernbert;
 pub mod ops;
 mod sentencepiece;
 mod shards;
@@ -23,6 +24,7 @@ pub use config::{BertConfig, EncoderConfig};
 pub use deberta::{Deberta, DebertaConfig};
 pub use llama::{Llama, LlamaConfig};
 pub use lora::{AdaptedModule, Adapter, LoraConfig, adapted_modules, is_up};
+pub use modernbert::{ModernBert, ModernBertConfig};
 pub use ops::{Pooling, Segments};
 pub use sentencepiece::{SENTENCEPIECE, tokenizer_json};
 pub use shards::{INDEX, WEIGHTS, is_pickle, listed, refuse_pickle};
@@ -80,6 +82,7 @@ enum Architecture {
     Bert(Box<Bert>),
     Deberta(Box<Deberta>),
     Llama(Box<Llama>),
+    ModernBert(Box<ModernBert>),
 }
 
 impl Encoder {
@@ -95,6 +98,9 @@ impl Encoder {
                 Architecture::Deberta(Box::new(Deberta::new(c, parameters)?))
             }
             EncoderConfig::Llama(c) => Architecture::Llama(Box::new(Llama::new(c, parameters)?)),
+            EncoderConfig::ModernBert(c) => {
+                Architecture::ModernBert(Box::new(ModernBert::new(c, parameters)?))
+            }
         };
         let query = (pooling == Pooling::Attention).then(|| parameters.get(POOLING_QUERY));
         Ok(Self { architecture, pooling, query: query.transpose()? })
@@ -109,6 +115,7 @@ impl Encoder {
             Architecture::Bert(bert) => bert.forward(batch, noise),
             Architecture::Deberta(deberta) => deberta.forward(batch, noise),
             Architecture::Llama(llama) => llama.forward(batch, noise),
+            Architecture::ModernBert(bert) => bert.forward(batch, noise),
         }
     }
 

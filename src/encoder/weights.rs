@@ -12,7 +12,8 @@ use crate::error::{Error, Result};
 pub const WORD_EMBEDDINGS: &str = "embeddings.word_embeddings.weight";
 
 /// What a checkpoint may put before the names of its encoder's tensors.
-pub(super) const PREFIXES: [&str; 5] = ["", "bert.", "model.", "deberta.", "roberta."];
+pub(super) const PREFIXES: [&str; 6] =
+    ["", "bert.", "model.", "deberta.", "roberta.", "distilbert."];
 
 /// The name and shape that a tensor must have.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,7 +10,15 @@ const LORA: &str = "mode = \"lora\"\nlora_rank = 2\nlayer_decay = 1.0\n";
 
 #[test]
 fn every_architecture_trains_in_full_and_by_lora() {
-    for fixture in ["roberta-tiny", "deberta-v3", "deberta-v2", "llama-tiny", "qwen3-tiny"] {
+    for fixture in [
+        "roberta-tiny",
+        "distilbert-tiny",
+        "modernbert-tiny",
+        "deberta-v3",
+        "deberta-v2",
+        "llama-tiny",
+        "qwen3-tiny",
+    ] {
         for recipe in [FULL.to_owned(), format!("{LORA}{FULL}")] {
             let folder = study(&recipe);
             base_of(&folder, "base", fixture);

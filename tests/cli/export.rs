@@ -20,12 +20,14 @@ use crate::study::{FULL, study, train};
 const LINEAR: HeadShape = HeadShape { hidden: 0, chained: false };
 const HIDDEN: HeadShape = HeadShape { hidden: 12, chained: false };
 
-const CASES: [(&str, Pooling, HeadShape, &str); 8] = [
+const CASES: [(&str, Pooling, HeadShape, &str); 10] = [
     ("bert-tiny", Pooling::Mean, LINEAR, "topics"),
     ("bert-tiny", Pooling::Mean, HIDDEN, "attitude"),
     ("bert-tiny", Pooling::Cls, LINEAR, "experience"),
     ("bert-tiny", Pooling::Cls, HIDDEN, "topics"),
     ("roberta-tiny", Pooling::Mean, LINEAR, "attitude"),
+    ("distilbert-tiny", Pooling::Mean, LINEAR, "topics"),
+    ("distilbert-tiny", Pooling::Cls, LINEAR, "attitude"),
     ("deberta-v3", Pooling::Mean, LINEAR, "topics"),
     ("llama-tiny", Pooling::Mean, LINEAR, "experience"),
     ("llama-tiny", Pooling::Last, LINEAR, "attitude"),

@@ -150,6 +150,17 @@ const ROBERTA: Family = Family {
 
 const XLM_ROBERTA: Family = Family { class: "XLMRobertaForSequenceClassification", ..ROBERTA };
 
+const DISTILBERT: Family = Family {
+    class: "DistilBertForSequenceClassification",
+    prefix: "distilbert.",
+    layers: "transformer.layer.",
+    value: "attention.v_lin",
+    context: "attention.out_lin",
+    dense: "pre_classifier",
+    tanh: false,
+    ..BERT
+};
+
 const DEBERTA: Family = Family {
     class: "DebertaV2ForSequenceClassification",
     prefix: "deberta.",
@@ -168,8 +179,12 @@ pub(super) fn of(config: &EncoderConfig, source: &Source) -> Result<Classifier> 
         EncoderConfig::Bert(bert) => match bert.model_type.as_str() {
             "roberta" => (ROBERTA, Map::new()),
             "xlm-roberta" => (XLM_ROBERTA, Map::new()),
+            "distilbert" => (DISTILBERT, Map::new()),
             _ => (BERT, Map::new()),
         },
+        EncoderConfig::ModernBert(_) => {
+            return Err(source.cannot("its class puts a norm after the pooling"));
+        }
         EncoderConfig::Deberta(deberta) => {
             let mut changes = Map::new();
             changes.insert("pooler_hidden_act".into(), json!("tanh"));
@@ -209,7 +224,8 @@ pub(super) fn of(config: &EncoderConfig, source: &Source) -> Result<Classifier> 
         }
     } else {
         averaging_layer(&family, layers, width, &features, &mut tensors)?;
-        changes.insert("num_hidden_layers".into(), json!(layers + 1));
+        let count = if family.class == DISTILBERT.class { "n_layers" } else { "num_hidden_layers" };
+        changes.insert(count.into(), json!(layers + 1));
         // What the norm divides by: the deviation of two entries of ±STEADY · LOUD.
         let quiet = STEADY * (2.0 / width as f64).sqrt();
         for k in 0..n {

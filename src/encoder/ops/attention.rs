@@ -22,12 +22,14 @@ pub struct Heads {
     pub keys: usize,
     /// Whether a token sees only itself and those before it.
     pub causal: bool,
+    /// How many tokens to either side a token sees; `None`: all.
+    pub window: Option<usize>,
 }
 
 impl Heads {
     /// As many heads of keys as of queries, and every token sees all.
     pub fn full(heads: usize) -> Self {
-        Self { queries: heads, keys: heads, causal: false }
+        Self { queries: heads, keys: heads, causal: false, window: None }
     }
 }
 
@@ -143,9 +145,12 @@ impl Attention {
     fn probabilities(&self, n: usize, q: Matrix, k: Matrix, scale: f32, out: &mut [f32]) {
         multiply(out, n, q, k.transposed(), scale, false);
         for (i, row) in out.chunks_exact_mut(n).enumerate() {
-            let seen = if self.heads.causal { i + 1 } else { n };
-            softmax(&mut row[..seen]);
-            row[seen..].fill(0.0);
+            let reach = self.heads.window.unwrap_or(n);
+            let end = if self.heads.causal { i + 1 } else { n.min(i.saturating_add(reach + 1)) };
+            let start = i.saturating_sub(reach);
+            row[..start].fill(0.0);
+            softmax(&mut row[start..end]);
+            row[end..].fill(0.0);
         }
     }
 }
@@ -266,7 +271,7 @@ mod tests {
         let segments = Arc::new(Segments::new([5, 1, 2]));
         let vars = [var(&[8, 8], 1), var(&[8, 4], 2), var(&[8, 4], 3)];
         for causal in [false, true] {
-            let heads = Heads { queries: 4, keys: 2, causal };
+            let heads = Heads { queries: 4, keys: 2, causal, window: None };
             check(&vars, 2e-3, |t| attention(&t[0], &t[1], &t[2], &segments, heads, None).unwrap());
         }
     }
@@ -274,7 +279,7 @@ mod tests {
     #[test]
     fn a_causal_token_does_not_see_what_follows() {
         let [q, k, v] = qkv();
-        let heads = Heads { queries: 2, keys: 2, causal: true };
+        let heads = Heads { causal: true, ..Heads::full(2) };
         let whole = Arc::new(Segments::new([8]));
         let all = attention(&q, &k, &v, &whole, heads, None).unwrap();
         let cut = |t: &candle_core::Var| t.narrow(0, 0, 3).unwrap().contiguous().unwrap();
@@ -282,6 +287,25 @@ mod tests {
         let first = attention(&cut(&q), &cut(&k), &cut(&v), &begun, heads, None).unwrap();
         let gap = (all.narrow(0, 0, 3).unwrap() - first).unwrap().abs().unwrap();
         assert!(gap.max_all().unwrap().to_scalar::<f32>().unwrap() < 1e-6);
+    }
+
+    #[test]
+    fn a_window_ends_what_a_token_sees() {
+        let [q, k, v] = qkv();
+        let segments = Arc::new(Segments::new([8]));
+        let near = Heads { window: Some(1), ..Heads::full(2) };
+        check(&qkv(), 2e-3, |t| attention(&t[0], &t[1], &t[2], &segments, near, None).unwrap());
+        let all = attention(&q, &k, &v, &segments, near, None).unwrap();
+        // The token at 4 sees those at 3 to 5 as a text of three would show its second.
+        let cut = |t: &candle_core::Var| t.narrow(0, 3, 3).unwrap().contiguous().unwrap();
+        let three = Arc::new(Segments::new([3]));
+        let alone = attention(&cut(&q), &cut(&k), &cut(&v), &three, Heads::full(2), None).unwrap();
+        let gap = (all.get(4).unwrap() - alone.get(1).unwrap()).unwrap().abs().unwrap();
+        assert!(gap.max_all().unwrap().to_scalar::<f32>().unwrap() < 1e-6);
+        let wide = Heads { window: Some(usize::MAX - 1), ..Heads::full(2) };
+        let wide = attention(&q, &k, &v, &segments, wide, None).unwrap();
+        let full = attention(&q, &k, &v, &segments, Heads::full(2), None).unwrap();
+        assert_eq!(wide.to_vec2::<f32>().unwrap(), full.to_vec2::<f32>().unwrap());
     }
 
     #[test]
