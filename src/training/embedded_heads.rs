@@ -151,7 +151,7 @@ pub fn initial_heads(
 /// Trains heads alone: the encoder stays as it is, and its embeddings are computed once.
 ///
 /// # Errors
-/// As [`fit_heads`].
+/// If the encoder cannot be computed.
 pub fn train_frozen(
     codebook: &Codebook,
     encoder: &Encoder,
