@@ -6,7 +6,9 @@ use std::sync::Arc;
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
 use super::vector::{dot, softmax};
-use super::{DropoutMask, Matrix, Segments, dims2, multiply, tensor, tensor_values, values};
+use super::{
+    DropoutMask, Matrix, Segments, composed, dims2, multiply, tensor, tensor_values, values,
+};
 
 /// Dropout on the attention probabilities; its entries stand text by text, head by head, as
 /// `[length, length]` matrices.
@@ -52,6 +54,9 @@ pub fn attention(
     heads: Heads,
     mask: Option<&AttentionMask>,
 ) -> Result<Tensor> {
+    if !composed::fused(&[q, k, v]) {
+        return composed::attention(q, k, v, segments, heads, mask);
+    }
     q.apply_op3(k, v, Attention { segments: segments.clone(), heads, mask: mask.cloned() })
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 
 use super::vector::{dot, softmax};
-use super::{Segments, dims2, tensor, tensor_values, values};
+use super::{Segments, composed, dims2, tensor, tensor_values, values};
 
 struct AttentionPool(Arc<Segments>);
 
@@ -17,6 +17,9 @@ struct AttentionPool(Arc<Segments>);
 /// # Errors
 /// If the shapes do not match the segments.
 pub fn attention_pool(x: &Tensor, query: &Tensor, segments: &Arc<Segments>) -> Result<Tensor> {
+    if !composed::fused(&[x, query]) {
+        return composed::attention_pool(x, query, segments);
+    }
     x.apply_op2(query, AttentionPool(segments.clone()))
 }
 

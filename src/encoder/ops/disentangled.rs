@@ -7,7 +7,9 @@ use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 
 use super::attention::{Place, places, score_gradient};
 use super::vector::softmax;
-use super::{AttentionMask, Matrix, Segments, dims2, multiply, tensor, tensor_values, values};
+use super::{
+    AttentionMask, Matrix, Segments, composed, dims2, multiply, tensor, tensor_values, values,
+};
 
 /// What one call of [`disentangled_attention`] needs besides its tensors.
 #[derive(Clone, Debug)]
@@ -41,19 +43,23 @@ pub fn disentangled_attention(
     positions: &Tensor,
     how: &Disentangled,
 ) -> Result<Tensor> {
+    if !composed::fused(&[states, positions]) {
+        return composed::disentangled_attention(states, positions, how);
+    }
     states.apply_op2(positions, how.clone())
 }
 
 /// The shapes of one call.
-struct Sizes {
+pub(super) struct Sizes {
     tokens: usize,
-    hidden: usize,
+    pub hidden: usize,
     width: usize,
     /// Rows of the position tables.
     rows: usize,
     /// Values between two rows of the position tables.
     stride: usize,
-    scale: f32,
+    /// The factor of the scores.
+    pub scale: f32,
 }
 
 /// Scratch of one head of one text.
@@ -78,7 +84,11 @@ impl Disentangled {
         usize::from(self.content_to_position) + usize::from(self.position_to_content)
     }
 
-    fn sizes(&self, states: (usize, usize), positions: (usize, usize)) -> Result<Sizes> {
+    /// The shapes of a call with these states and positions.
+    ///
+    /// # Errors
+    /// If they do not match.
+    pub(super) fn sizes(&self, states: (usize, usize), positions: (usize, usize)) -> Result<Sizes> {
         let (tokens, hidden) = (states.0, states.1 / 3);
         let longest = self.segments.longest();
         if tokens != self.segments.tokens()

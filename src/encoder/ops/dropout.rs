@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
 
-use super::{tensor, tensor_values, values};
+use super::{composed, tensor, tensor_values, values};
 
 /// Which entries survive, and the factor that keeps their expectation.
 #[derive(Clone, Debug)]
@@ -24,6 +24,11 @@ impl DropoutMask {
     /// One byte an entry: 1 keeps, 0 drops.
     pub fn kept(&self) -> &[u8] {
         &self.keep
+    }
+
+    /// The factor of what is kept.
+    pub(super) fn scale(&self) -> f32 {
+        self.scale
     }
 
     /// The factor of each entry in turn: 0 or 1/(1 - rate).
@@ -57,7 +62,8 @@ struct Dropout(DropoutMask);
 /// If mask and tensor differ in size.
 pub fn dropout(x: &Tensor, mask: Option<&DropoutMask>) -> Result<Tensor> {
     match mask {
-        Some(mask) => x.apply_op1(Dropout(mask.clone())),
+        Some(mask) if composed::fused(&[x]) => x.apply_op1(Dropout(mask.clone())),
+        Some(mask) => composed::dropout(x, mask),
         None => Ok(x.clone()),
     }
 }
@@ -86,6 +92,9 @@ struct DropoutAdd(Option<DropoutMask>);
 /// # Errors
 /// If shapes or mask differ in size.
 pub fn dropout_add(x: &Tensor, residual: &Tensor, mask: Option<&DropoutMask>) -> Result<Tensor> {
+    if !composed::fused(&[x, residual]) {
+        return composed::dropout_add(x, residual, mask);
+    }
     x.apply_op2(residual, DropoutAdd(mask.cloned()))
 }
 

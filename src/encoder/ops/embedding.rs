@@ -2,7 +2,7 @@
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
-use super::{dims2, tensor, tensor_values, values};
+use super::{composed, dims2, tensor, tensor_values, values};
 
 struct Embeddings {
     ids: Vec<u32>,
@@ -21,6 +21,10 @@ pub fn embeddings(
     ids: &[u32],
     positions: &[u32],
 ) -> Result<Tensor> {
+    if !composed::fused(&[words, places, kinds]) {
+        let kinds = composed::lookup(kinds, &vec![0; ids.len()])?;
+        return (composed::lookup(words, ids)? + composed::lookup(places, positions)?)? + kinds;
+    }
     words.apply_op3(places, kinds, Embeddings { ids: ids.to_vec(), positions: positions.to_vec() })
 }
 
@@ -31,6 +35,9 @@ struct Lookup(Vec<u32>);
 /// # Errors
 /// If an id lies outside the table.
 pub fn lookup(table: &Tensor, ids: &[u32]) -> Result<Tensor> {
+    if !composed::fused(&[table]) {
+        return composed::lookup(table, ids);
+    }
     table.apply_op1(Lookup(ids.to_vec()))
 }
 

@@ -3,15 +3,18 @@
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
 use super::vector::{erf, exp};
-use super::{tensor, tensor_values, values};
+use super::{composed, tensor, tensor_values, values};
 
 struct Gelu;
 
 /// x Φ(x) entry by entry, any shape.
 ///
 /// # Errors
-/// If the tensor is not contiguous f32.
+/// If the tensor is not contiguous.
 pub fn gelu(x: &Tensor) -> Result<Tensor> {
+    if !composed::fused(&[x]) {
+        return composed::gelu(x);
+    }
     x.apply_op1(Gelu)
 }
 

@@ -3,7 +3,7 @@
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
 use super::vector::{dot, sum};
-use super::{dims2, tensor, tensor_values, values};
+use super::{composed, dims2, tensor, tensor_values, values};
 
 struct LayerNorm {
     epsilon: f32,
@@ -13,8 +13,11 @@ struct LayerNorm {
 /// 0 and variance 1 before gain and bias.
 ///
 /// # Errors
-/// If the shapes do not match or a tensor is not contiguous f32.
+/// If the shapes do not match or a tensor is not contiguous.
 pub fn layer_norm(x: &Tensor, gain: &Tensor, bias: &Tensor, epsilon: f64) -> Result<Tensor> {
+    if !composed::fused(&[x, gain, bias]) {
+        return composed::layer_norm(x, gain, bias, epsilon);
+    }
     x.apply_op3(gain, bias, LayerNorm { epsilon: epsilon as f32 })
 }
 

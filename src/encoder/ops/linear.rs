@@ -3,15 +3,18 @@
 
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
-use super::{Matrix, dims2, multiply, tensor, tensor_values, values};
+use super::{Matrix, composed, dims2, multiply, tensor, tensor_values, values};
 
 struct Linear;
 
 /// `x` `[rows, inputs]`, `weight` `[outputs, inputs]`, `bias` `[outputs]` → `[rows, outputs]`.
 ///
 /// # Errors
-/// If the shapes do not match or a tensor is not contiguous f32.
+/// If the shapes do not match or a tensor is not contiguous.
 pub fn linear(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
+    if !composed::fused(&[x, weight, bias]) {
+        return composed::linear(x, weight, bias);
+    }
     x.apply_op3(weight, bias, Linear)
 }
 
@@ -22,6 +25,9 @@ struct Product(f32);
 /// # Errors
 /// As [`linear`].
 pub fn product(x: &Tensor, weight: &Tensor, scale: f32) -> Result<Tensor> {
+    if !composed::fused(&[x, weight]) {
+        return composed::product(x, weight, scale);
+    }
     x.apply_op2(weight, Product(scale))
 }
 

@@ -2,13 +2,15 @@
 //!
 //! Candle's own fused layer norm and softmax stop gradients silently, so the encoder is built
 //! from these instead. Every operation is single-threaded and sums in a fixed order: a result
-//! depends on its inputs alone, and parallelism is one level up, over batches and shards.
+//! depends on its inputs alone, and parallelism is one level up, over batches and shards. On other
+//! devices, and in other formats than f32, operations composed of candle's own take their place.
 //!
 //! Packed layout: the texts of a batch stand one after another in a `[tokens, hidden]`
 //! matrix without padding; [`Segments`] says where each begins.
 
 mod attention;
 mod attention_pooling;
+mod composed;
 mod disentangled;
 mod dropout;
 mod embedding;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 use serde::{Deserialize, Serialize};
 
-use super::{Segments, dims2, tensor, tensor_values, values};
+use super::{Segments, composed, dims2, tensor, tensor_values, values};
 
 /// How the states of a text's tokens become one vector.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +36,11 @@ struct Pool {
 /// # Errors
 /// If the rows are not those of the segments.
 pub fn pool(x: &Tensor, segments: &Arc<Segments>, pooling: Pooling) -> Result<Tensor> {
-    x.apply_op1(Pool { segments: segments.clone(), pooling })
+    let pool = Pool { segments: segments.clone(), pooling };
+    if !composed::fused(&[x]) {
+        return composed::pool(x, pool.shares());
+    }
+    x.apply_op1(pool)
 }
 
 impl Pool {
@@ -47,6 +51,19 @@ impl Pool {
             Pooling::Cls => (text.start..text.end.min(text.start + 1), 1.0),
             Pooling::Last => (text.end.saturating_sub(1).max(text.start)..text.end, 1.0),
         }
+    }
+}
+
+impl Pool {
+    /// The weight of every token in every text, `[texts, tokens]`.
+    fn shares(&self) -> Vec<f32> {
+        let tokens = self.segments.tokens();
+        let mut shares = vec![0.0; self.segments.len() * tokens];
+        for (text, range) in self.segments.ranges().enumerate() {
+            let (rows, weight) = self.share(&range);
+            shares[text * tokens..][rows].fill(weight);
+        }
+        shares
     }
 }
 

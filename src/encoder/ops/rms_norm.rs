@@ -3,7 +3,7 @@
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 
 use super::vector::dot;
-use super::{dims2, tensor, tensor_values, values};
+use super::{composed, dims2, tensor, tensor_values, values};
 
 struct RmsNorm {
     epsilon: f32,
@@ -13,8 +13,11 @@ struct RmsNorm {
 /// 1 before the gain.
 ///
 /// # Errors
-/// If the shapes do not match or a tensor is not contiguous f32.
+/// If the shapes do not match or a tensor is not contiguous.
 pub fn rms_norm(x: &Tensor, gain: &Tensor, epsilon: f64) -> Result<Tensor> {
+    if !composed::fused(&[x, gain]) {
+        return composed::rms_norm(x, gain, epsilon);
+    }
     x.apply_op2(gain, RmsNorm { epsilon: epsilon as f32 })
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
-use super::{dims2, tensor, tensor_values, values};
+use super::{composed, dims2, tensor, tensor_values, values};
 
 /// Cosine and sine of every position's turn of every pair of a head.
 #[derive(Clone, Debug)]
@@ -27,6 +27,21 @@ impl Rotations {
             (0..positions).flat_map(|p| frequencies.iter().map(move |f| turn(p, f))).collect();
         Self { pairs: frequencies.len(), turns }
     }
+
+    /// Pairs of a head.
+    pub(super) fn pairs(&self) -> usize {
+        self.pairs
+    }
+
+    /// How many positions are known.
+    pub(super) fn positions(&self) -> usize {
+        self.turns.len() / self.pairs.max(1)
+    }
+
+    /// Cosine and sine of every pair's turn at a position.
+    pub(super) fn turns(&self, position: u32) -> &[(f32, f32)] {
+        &self.turns[position as usize * self.pairs..][..self.pairs]
+    }
 }
 
 struct Rotate {
@@ -39,13 +54,16 @@ struct Rotate {
 /// # Errors
 /// If a position lies outside the table, or the shapes do not match.
 pub fn rotate(x: &Tensor, rotations: &Arc<Rotations>, positions: &Arc<Vec<u32>>) -> Result<Tensor> {
+    if !composed::fused(&[x]) {
+        return composed::rotate(x, rotations, positions);
+    }
     x.apply_op1(Rotate { rotations: rotations.clone(), positions: positions.clone() })
 }
 
 impl Rotate {
     fn turned(&self, x: &[f32], (rows, columns): (usize, usize), back: bool) -> Result<Vec<f32>> {
         let pairs = self.rotations.pairs;
-        let known = self.rotations.turns.len() / pairs.max(1);
+        let known = self.rotations.positions();
         if rows != self.positions.len()
             || !columns.is_multiple_of(2 * pairs.max(1))
             || self.positions.iter().any(|p| *p as usize >= known)
@@ -58,7 +76,7 @@ impl Rotate {
             for ((row, out), position) in
                 x.chunks_exact(columns).zip(out.chunks_exact_mut(columns)).zip(&*self.positions)
             {
-                let turns = &self.rotations.turns[*position as usize * pairs..][..pairs];
+                let turns = self.rotations.turns(*position);
                 for (head, out) in row.chunks_exact(2 * pairs).zip(out.chunks_exact_mut(2 * pairs))
                 {
                     let ((a, b), (c, d)) = (head.split_at(pairs), out.split_at_mut(pairs));

@@ -3,15 +3,18 @@
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 
 use super::vector::exp;
-use super::{tensor, tensor_values, values};
+use super::{composed, tensor, tensor_values, values};
 
 struct SwiGlu;
 
 /// `gate · σ(gate) · up`, entry by entry; same shapes.
 ///
 /// # Errors
-/// If the shapes differ or a tensor is not contiguous f32.
+/// If the shapes differ or a tensor is not contiguous.
 pub fn swiglu(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
+    if !composed::fused(&[gate, up]) {
+        return composed::swiglu(gate, up);
+    }
     gate.apply_op2(up, SwiGlu)
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
-use super::{Segments, dims2, tensor, tensor_values, values};
+use super::{Segments, composed, dims2, tensor, tensor_values, values};
 
 struct Windows {
     segments: Arc<Segments>,
@@ -17,7 +17,15 @@ struct Windows {
 /// # Errors
 /// If the rows are not those of the segments.
 pub fn windows(x: &Tensor, segments: &Arc<Segments>, size: usize) -> Result<Tensor> {
-    x.apply_op1(Windows { segments: segments.clone(), size })
+    let windows = Windows { segments: segments.clone(), size };
+    if !composed::fused(&[x]) {
+        let mut index = vec![u32::MAX; segments.tokens() * size];
+        for (token, place, neighbour) in windows.neighbours() {
+            index[token * size + place] = neighbour as u32;
+        }
+        return composed::windows(x, index, size);
+    }
+    x.apply_op1(windows)
 }
 
 impl Windows {
