@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use candle_core::{Device, Tensor, Var};
+use candle_core::{DType, Device, Tensor, Var};
 use confide::encoder::{
-    Cut, Encoder, EncoderConfig, ModelFiles, PackedBatch, Parameters, Pooling, Quiet,
-    TokenizedText, load_weights,
+    Compute, Cut, Encoder, EncoderConfig, ModelFiles, PackedBatch, Parameters, Pooling, Precision,
+    Quiet, TokenizedText, load_weights,
 };
 
 /// The folders of random models.
@@ -65,6 +65,14 @@ impl Reference {
         Self::new("minilm-expected.safetensors", config, parameters)
     }
 
+    /// The same in 64 bits, which the operations composed of candle's own compute, as on a GPU.
+    fn composed(mut self) -> Self {
+        for var in self.vars.values_mut() {
+            *var = Var::from_tensor(&var.to_dtype(DType::F64).unwrap()).unwrap();
+        }
+        self
+    }
+
     fn encoder(&self) -> Encoder {
         let tensors = self.vars.iter().map(|(n, v)| (n.clone(), v.as_tensor().clone())).collect();
         Encoder::new(&self.config, Pooling::Mean, &Parameters::new(tensors)).unwrap()
@@ -100,7 +108,8 @@ fn largest_gap(a: &[Vec<f32>], b: &[Vec<f32>]) -> f32 {
 fn states_and_pooled_agree(reference: &Reference) {
     let texts = reference.texts("");
     let batch = PackedBatch::new(&texts);
-    let states = reference.encoder().forward(&batch, &mut Quiet).unwrap().to_vec2::<f32>().unwrap();
+    let states = reference.encoder().forward(&batch, &mut Quiet).unwrap();
+    let states = states.to_dtype(DType::F32).unwrap().to_vec2::<f32>().unwrap();
     let padded = reference.expected["last_hidden_state"].to_vec3::<f32>().unwrap();
     let real: Vec<Vec<f32>> = padded
         .iter()
@@ -134,7 +143,10 @@ fn gradients_agree(reference: &Reference) {
         if let Some((a, b)) = rows {
             ours = ours.narrow(0, a, b - a).unwrap();
         }
-        let flat = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let flat = |t: &Tensor| {
+            let t = t.flatten_all().unwrap().to_dtype(DType::F32).unwrap();
+            t.to_vec1::<f32>().unwrap()
+        };
         let (ours, theirs) = (flat(&ours), flat(expected));
         assert_eq!(ours.len(), theirs.len(), "{name}");
         let scale = theirs.iter().fold(0f32, |m, v| m.max(v.abs()));
@@ -146,6 +158,36 @@ fn gradients_agree(reference: &Reference) {
         compared += 1;
     }
     assert!(compared >= 10, "only {compared} gradients compared");
+}
+
+#[test]
+fn composed_operations_agree_with_transformers() {
+    let random = RANDOM.iter().map(|folder| (*folder, Reference::random(folder)));
+    for (name, reference) in random.chain([("minilm", Reference::minilm())]) {
+        println!("{name}");
+        let reference = reference.composed();
+        states_and_pooled_agree(&reference);
+        gradients_agree(&reference);
+    }
+}
+
+#[test]
+fn bf16_stays_near() {
+    let reference = Reference::minilm();
+    let texts = reference.texts("");
+    let tensors = reference.vars.iter().map(|(n, v)| (n.clone(), v.as_tensor().detach()));
+    let parameters = Parameters::new(tensors.collect());
+    let compute = Compute { precision: Precision::Bf16, ..Compute::default() };
+    let parameters = parameters.on(&reference.config.tensors(), &compute).unwrap();
+    let encoder = Encoder::new(&reference.config, Pooling::Mean, &parameters).unwrap();
+    let batch = PackedBatch::new(&texts);
+    let pooled = encoder.embed(&batch, &mut Quiet).unwrap().to_vec2::<f32>().unwrap();
+    let exact = reference.pooled(&texts);
+    for (a, b) in pooled.iter().zip(&exact) {
+        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+        let cosine = dot(a, b) / (dot(a, a) * dot(b, b)).sqrt();
+        assert!(cosine > 0.9995 && cosine < 0.9999999, "{cosine}");
+    }
 }
 
 fn cut(longest: usize) -> Cut {

@@ -20,8 +20,8 @@ use rayon::prelude::*;
 use crate::codebook::Codebook;
 use crate::decision::Decisions;
 use crate::encoder::{
-    Cut, Encoder, EncoderConfig, POOLING_QUERY, PackedBatch, Quiet, TokenizedText, Tokens,
-    by_length,
+    Compute, Cut, Encoder, EncoderConfig, POOLING_QUERY, PackedBatch, Quiet, TokenizedText, Tokens,
+    batch_tokens, by_length, each,
 };
 use crate::error::{Error, Result};
 use crate::heads::Heads;
@@ -32,9 +32,6 @@ const CODEBOOK: &str = "codebook.toml";
 const DECISION: &str = "decision.json";
 const MANIFEST: &str = "manifest.json";
 const CARD: &str = "README.md";
-
-/// Tokens that a batch holds at most.
-const BATCH_TOKENS: usize = 2048;
 
 /// Texts that a batch holds at most.
 const BATCH_TEXTS: usize = 256;
@@ -70,11 +67,11 @@ pub struct Bundle {
 
 impl Bundle {
     /// Opens a bundle; `base` says where the encoder of a bundle with an adapter is, if it is
-    /// not found by the name that the manifest gives.
+    /// not found by the name that the manifest gives; `compute` where it computes.
     ///
     /// # Errors
     /// If a file is missing, damaged, or does not belong to the others; it is named.
-    pub fn load(folder: &Path, base: Option<&str>) -> Result<Self> {
+    pub fn load(folder: &Path, base: Option<&str>, compute: &Compute) -> Result<Self> {
         let BundleFiles {
             codebook,
             files,
@@ -92,6 +89,7 @@ impl Bundle {
         if let Ok(query) = head_tensors.get(POOLING_QUERY) {
             parameters.replace(POOLING_QUERY, query);
         }
+        let parameters = parameters.on(&config.tensors(), compute)?;
         let encoder = Encoder::new(&config, manifest.pooling, &parameters)?;
         Ok(Self {
             path: folder.to_path_buf(),
@@ -159,7 +157,8 @@ impl Bundle {
     /// If the model cannot be computed, or as interrupted once `stop` is set.
     pub fn logits(&self, texts: &[ReadText], stop: &AtomicBool) -> Result<Vec<Vec<Vec<f64>>>> {
         let tokens: Vec<&TokenizedText> = texts.iter().map(|text| &text.tokens).collect();
-        let batches = by_length(&tokens, BATCH_TOKENS, BATCH_TEXTS);
+        let device = self.encoder.device();
+        let batches = by_length(&tokens, batch_tokens(device), BATCH_TEXTS);
         let of_batch = |batch: &Vec<usize>| {
             if stop.load(Ordering::Relaxed) {
                 return Err(Error::interrupted("stopped"));
@@ -167,8 +166,7 @@ impl Bundle {
             let texts: Vec<&ReadText> = batch.iter().map(|&text| &texts[text]).collect();
             self.batch_logits(&texts)
         };
-        let done: Vec<Vec<Vec<Vec<f64>>>> =
-            batches.par_iter().with_max_len(1).map(of_batch).collect::<Result<_>>()?;
+        let done: Vec<Vec<Vec<Vec<f64>>>> = each(device, &batches, of_batch)?;
         let mut all = vec![Vec::new(); texts.len()];
         for (&text, logits) in batches.iter().flatten().zip(done.into_iter().flatten()) {
             all[text] = logits;

@@ -9,9 +9,10 @@ use clap::builder::FalseyValueParser;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::compute::{PrecisionArgs, level};
 use super::input::InputArgs;
 use super::messages::Messages;
-use super::process::{kernel_level, stop_flag};
+use super::process::stop_flag;
 use super::{Global, LogFormat, Outcome};
 use crate::bundle::Bundle;
 use crate::corpus::Defect;
@@ -54,6 +55,8 @@ pub struct ClassifyArgs {
     #[arg(long, env = "CONFIDE_FORCE", value_parser = FalseyValueParser::new())]
     force: bool,
     #[command(flatten)]
+    precision: PrecisionArgs,
+    #[command(flatten)]
     input: InputArgs,
 }
 
@@ -67,7 +70,8 @@ enum Probabilities {
 }
 
 pub fn run(args: &ClassifyArgs, global: &Global) -> Result<Outcome> {
-    let bundle = Bundle::load(&args.bundle, args.base.as_deref())?;
+    let compute = args.precision.compute(global, &Messages::new(global))?;
+    let bundle = Bundle::load(&args.bundle, args.base.as_deref(), &compute)?;
     let source = Source::new(&args.table, args.input.options());
     let columns = ColumnOptions {
         coder: args.coder.clone(),
@@ -77,19 +81,28 @@ pub fn run(args: &ClassifyArgs, global: &Global) -> Result<Outcome> {
         }),
     };
     let stop = stop_flag()?;
-    code_table(&bundle, &source, &columns, &args.output, args.force, global, &stop)
+    let kernel = level(&compute);
+    let table = Table { source: &source, columns: &columns, output: &args.output };
+    code_table(&bundle, table, args.force, &kernel, global, &stop)
 }
 
-/// Codes a table and tells how it went.
+/// A table to be coded, and where it goes.
+pub(super) struct Table<'a> {
+    pub source: &'a Source,
+    pub columns: &'a ColumnOptions,
+    pub output: &'a Path,
+}
+
+/// Codes a table and tells how it went; `kernel` is the arithmetic that the codes depend on.
 pub(super) fn code_table(
     bundle: &Bundle,
-    source: &Source,
-    columns: &ColumnOptions,
-    output: &Path,
+    table: Table,
     force: bool,
+    kernel: &str,
     global: &Global,
     stop: &AtomicBool,
 ) -> Result<Outcome> {
+    let Table { source, columns, output } = table;
     let messages = Messages::new(global);
     let to_stream = output == Path::new("-");
     let resumable = !source.is_stream() && !to_stream;
@@ -101,8 +114,7 @@ pub(super) fn code_table(
     } else {
         Destination::File(output)
     };
-    let kernel = kernel_level();
-    let job = Job { bundle, source, columns, destination, force, kernel: &kernel };
+    let job = Job { bundle, source, columns, destination, force, kernel };
     let mut view = View::new(messages, global, to_stream);
     let result = classify(job, stop, &mut view);
     view.bar.finish_and_clear();

@@ -4,10 +4,11 @@ use clap::Args;
 use clap::builder::FalseyValueParser;
 use serde_json::json;
 
+use super::compute::found;
 use super::process::{Sandbox, kernel_level};
 use super::table::{Table, print, print_json};
 use super::{Global, Outcome};
-use crate::encoder::{SHIPPED, hub_cache};
+use crate::encoder::{Found, SHIPPED, device_name, hub_cache};
 use crate::error::Result;
 
 /// Tells what this machine offers, what will be used, and why
@@ -26,6 +27,12 @@ pub fn run(args: &DoctorArgs, global: &Global, sandbox: &Sandbox) -> Result<Outc
     });
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = rayon::current_num_threads();
+    let Found { device, why } = found(global)?;
+    let device = device_name(&device);
+    let why = why.unwrap_or_else(|| match global.device {
+        Some(_) => "as --device asks".into(),
+        None => "found on this machine".into(),
+    });
     let gigabytes = |bytes: u64| format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30));
     let home = hub_cache().map_or_else(
         || "none: there is no home folder, and HF_HOME is not set".to_owned(),
@@ -41,7 +48,8 @@ pub fn run(args: &DoctorArgs, global: &Global, sandbox: &Sandbox) -> Result<Outc
             "threads": threads,
             "memory_bytes": memory.map(|(_, total)| total),
             "memory_available_bytes": memory.map(|(available, _)| available),
-            "device": "cpu",
+            "device": device,
+            "device_why": why,
             "encoders": SHIPPED,
             "model_cache": home,
             "network_denied": *sandbox == Sandbox::NoSockets,
@@ -66,7 +74,7 @@ pub fn run(args: &DoctorArgs, global: &Global, sandbox: &Sandbox) -> Result<Outc
             }
             .into(),
         ],
-        ["device".into(), "cpu".into(), "this build computes on the CPU".into()],
+        ["device".into(), device, why],
         ["arithmetic".into(), kernel_level(), "found on this processor".into()],
         ["threads".into(), format!("{threads} of {cores} cores"), why_threads.into()],
         [

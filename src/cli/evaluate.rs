@@ -8,6 +8,7 @@ use clap::builder::FalseyValueParser;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
+use super::compute::PrecisionArgs;
 use super::input::InputArgs;
 use super::messages::Messages;
 use super::table::{Table, print, print_json};
@@ -51,6 +52,8 @@ pub struct EvaluateArgs {
     #[arg(long, env = "CONFIDE_FORCE", value_parser = FalseyValueParser::new())]
     force: bool,
     #[command(flatten)]
+    precision: PrecisionArgs,
+    #[command(flatten)]
     input: InputArgs,
 }
 
@@ -73,7 +76,8 @@ pub fn run(args: &EvaluateArgs, global: &Global) -> Result<Outcome> {
     if let Some(metrics) = &metrics {
         refuse_existing(metrics, args.force)?;
     }
-    let bundle = Bundle::load(&args.bundle, args.base.as_deref())?;
+    let compute = args.precision.compute(global, &messages)?;
+    let bundle = Bundle::load(&args.bundle, args.base.as_deref(), &compute)?;
     let table = read_gold(&args.data, bundle.codebook(), &args.input.options(), None)?;
     let rows = chosen(usable(table, &messages)?, args.split)?;
     let evaluation = evaluate_rows(&bundle, &rows, &messages)?;

@@ -2,6 +2,7 @@
 
 mod check;
 mod classify;
+mod compute;
 mod counts;
 mod doctor;
 mod evaluate;
@@ -39,9 +40,10 @@ pub struct Global {
     /// Worker threads [default: one per core]
     #[arg(long, global = true, env = "CONFIDE_THREADS", value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: Option<u16>,
-    /// Where to compute
-    #[arg(long, global = true, env = "CONFIDE_DEVICE", default_value = "auto")]
-    pub device: String,
+    /// Where to compute: cpu, cuda, cuda:N, metal, or auto, which is a GPU if there is one
+    /// [default: auto]
+    #[arg(long, global = true, env = "CONFIDE_DEVICE")]
+    pub device: Option<String>,
     /// The seed that every random draw follows from
     #[arg(long, global = true, env = "CONFIDE_SEED", default_value_t = 0)]
     pub seed: u64,
@@ -111,7 +113,6 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli, sandbox: &process::Sandbox) -> Result<Outcome> {
-    process::check_device(&cli.global)?;
     process::start_workers(&cli.global)?;
     match &cli.command {
         Command::Check(args) => check::run(args, &cli.global),

@@ -96,20 +96,6 @@ pub fn start_workers(global: &Global) -> Result<()> {
     pool.build_global().map_err(|e| Error::resource(format!("cannot start the workers: {e}")))
 }
 
-/// Refuses devices that this build does not have.
-///
-/// # Errors
-/// If the device is not known or not there.
-pub fn check_device(global: &Global) -> Result<()> {
-    match global.device.as_str() {
-        "auto" | "cpu" => Ok(()),
-        cuda if cuda == "cuda" || cuda.starts_with("cuda:") => {
-            Err(Error::resource("this build computes on the CPU only").advise("--device cpu"))
-        }
-        _ => Err(Error::usage("the device is not known").at("--device").advise("cpu or auto")),
-    }
-}
-
 /// A flag that Ctrl-C (or SIGTERM) sets; a second one ends the process at once.
 ///
 /// # Errors

@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use candle_core::Device;
 use clap::Args;
 use serde_json::json;
 
+use super::compute::{device, level};
 use super::input::InputArgs;
 use super::messages::{Messages, TrainingView};
-use super::process::{Sandbox, kernel_level, peak_memory, stop_flag};
+use super::process::{Sandbox, peak_memory, stop_flag};
 use super::training_rows::{
     Rows, coded_everywhere, data_digest, divide, examples, row_digests, usable,
 };
@@ -19,7 +21,7 @@ use crate::bundle::{BundleWriter, Manifest};
 use crate::codebook::{Code, Codebook, hex_sha256};
 use crate::corpus::{read_gold, refuse_existing};
 use crate::decision::{blend, fit, fit_blend, fit_margins};
-use crate::encoder::{Encoder, EncoderConfig, ModelFiles, Parameters, Pooling};
+use crate::encoder::{Compute, Encoder, EncoderConfig, ModelFiles, Parameters, Pooling};
 use crate::error::{Error, Kind, Result, shown};
 use crate::heads::{shift_biases, shift_logits};
 use crate::training::{
@@ -70,6 +72,7 @@ pub(super) struct Request<'a> {
     pub output: &'a Path,
     pub force: bool,
     pub seed: u64,
+    pub device: &'a Device,
 }
 
 pub fn run(args: &TrainArgs, global: &Global, sandbox: &Sandbox) -> Result<Outcome> {
@@ -93,6 +96,7 @@ pub fn run(args: &TrainArgs, global: &Global, sandbox: &Sandbox) -> Result<Outco
         },
         None => divide(table, &codebook, global.seed, &messages)?,
     };
+    let device = device(global, &messages)?;
     let request = Request {
         codebook: &codebook,
         rows,
@@ -101,6 +105,7 @@ pub fn run(args: &TrainArgs, global: &Global, sandbox: &Sandbox) -> Result<Outco
         output: &args.output,
         force: args.force,
         seed: global.seed,
+        device: &device,
     };
     train_bundle(request, messages, sandbox, &*stop_flag()?)?;
     Ok(Outcome::Done)
@@ -114,7 +119,8 @@ pub(super) fn train_bundle(
     stop: &AtomicBool,
 ) -> Result<()> {
     let started = Instant::now();
-    let Request { codebook, rows, base, recipe, output, force, seed } = request;
+    let Request { codebook, rows, base, recipe, output, force, seed, device } = request;
+    let compute = Compute { device: device.clone(), precision: recipe.precision };
     let run = RunFolder::of(output);
     let files = ModelFiles::find(base)?;
     let config = files.config()?;
@@ -134,7 +140,7 @@ pub(super) fn train_bundle(
         data: data_digest(&rows),
         codebook: codebook.digest(),
         base: files.digest(),
-        kernel: kernel_level(),
+        kernel: level(&compute),
     };
     // Only now, when it is known that the training can begin.
     if force {
@@ -159,7 +165,14 @@ pub(super) fn train_bundle(
         rayon::current_num_threads(),
     ));
     let gold: Vec<&[Code]> = examples.validation.iter().map(|e| e.codes.as_slice()).collect();
-    let fitting = Fitting { codebook, config: &config, parameters: &parameters, recipe, seed };
+    let fitting = Fitting {
+        codebook,
+        config: &config,
+        parameters: &parameters,
+        recipe,
+        seed,
+        compute: &compute,
+    };
     let fitted = match recipe.mode {
         Mode::Frozen => fitting.frozen(&examples),
         Mode::Full | Mode::Lora => fitting.full(&examples, &gold, &run, messages, stop),
@@ -265,12 +278,14 @@ struct Fitting<'a> {
     parameters: &'a Parameters,
     recipe: &'a Recipe,
     seed: u64,
+    compute: &'a Compute,
 }
 
 impl Fitting<'_> {
     /// Heads alone.
     fn frozen(&self, examples: &Examples) -> Result<Fitted> {
-        let encoder = Encoder::new(self.config, self.recipe.pooling, self.parameters)?;
+        let parameters = self.parameters.clone().on(&self.config.tensors(), self.compute)?;
+        let encoder = Encoder::new(self.config, self.recipe.pooling, &parameters)?;
         let hidden = self.config.hidden_size();
         let (heads, validation) =
             train_frozen(self.codebook, &encoder, hidden, examples, self.recipe)?;
@@ -294,6 +309,7 @@ impl Fitting<'_> {
             examples,
             self.recipe,
             randomness,
+            self.compute,
         )?;
         let start = Start {
             codebook: self.codebook,
@@ -304,6 +320,7 @@ impl Fitting<'_> {
             recipe: self.recipe,
             randomness,
             run,
+            device: &self.compute.device,
         };
         let scorer = |logits: &TextLogits| score(self.codebook, logits, gold);
         let trained = train(start, &scorer, &mut TrainingView::new(messages), stop)?;

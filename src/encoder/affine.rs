@@ -4,7 +4,7 @@
 use candle_core::Tensor;
 
 use super::ops::{dropout, layer_norm, linear, product};
-use super::{Noise, Parameters, Segments};
+use super::{Noise, Parameters, Precision, Segments};
 use crate::error::Result;
 
 /// y = x Wᵀ + b, or y = x Wᵀ where there is no b, with (alpha / r) · dropout(x) Aᵀ Bᵀ added where it is adapted (LoRA).
@@ -13,6 +13,7 @@ pub(super) struct Affine {
     weight: Tensor,
     bias: Option<Tensor>,
     low_rank: Option<LowRank>,
+    precision: Precision,
 }
 
 #[derive(Clone, Debug)]
@@ -32,6 +33,7 @@ impl Affine {
             parameters.low_rank(name).map(|(down, up, scale)| LowRank { down, up, scale });
         Ok(Self {
             weight: parameters.get(&format!("{name}.weight"))?,
+            precision: parameters.precision(),
             bias: parameters.get(&format!("{name}.bias")).ok(),
             low_rank,
         })
@@ -44,13 +46,16 @@ impl Affine {
         segments: &Segments,
         noise: &mut dyn Noise,
     ) -> candle_core::Result<Tensor> {
+        // Weights that are trained stay f32, and are brought to their format at every use.
+        let weight = self.precision.of(&self.weight)?;
         let y = match &self.bias {
-            Some(bias) => linear(x, &self.weight, bias)?,
-            None => product(x, &self.weight, 1.0)?,
+            Some(bias) => linear(x, &weight, bias)?,
+            None => product(x, &weight, 1.0)?,
         };
         let Some(LowRank { down, up, scale }) = &self.low_rank else { return Ok(y) };
         let seen = dropout(x, noise.adapter(segments, x.dim(1)?).as_ref())?;
-        y + product(&product(&seen, down, 1.0)?, up, *scale)?
+        let (down, up) = (self.precision.of(down)?, self.precision.of(up)?);
+        y + product(&product(&seen, &down, 1.0)?, &up, *scale)?
     }
 }
 

@@ -59,7 +59,7 @@ pub struct AdaptedModule {
 pub fn adapted_modules(specs: &[TensorSpec], targets: &[String]) -> Result<Vec<AdaptedModule>> {
     let all: Vec<AdaptedModule> = specs
         .iter()
-        .filter(|spec| spec.depth > 0 && spec.shape.len() == 2)
+        .filter(|spec| spec.is_linear())
         .filter_map(|spec| {
             let name = spec.name.strip_suffix(".weight")?.to_owned();
             let (outputs, inputs) = (spec.shape[0], spec.shape[1]);

@@ -4,6 +4,7 @@ mod affine;
 mod batch;
 mod bert;
 mod cache;
+mod compute;
 mod config;
 mod deberta;
 mod gguf;
@@ -20,6 +21,9 @@ mod weights;
 pub use batch::{PackedBatch, by_length, pack};
 pub use bert::Bert;
 pub use cache::{HubId, hub_cache, hub_home};
+pub use compute::{
+    Compute, Found, Precision, arithmetic, batch_tokens, device_name, each, find_device,
+};
 pub use config::{BertConfig, EncoderConfig};
 pub use deberta::{Deberta, DebertaConfig};
 pub use llama::{Llama, LlamaConfig};
@@ -32,7 +36,7 @@ pub use source::{ADAPTER_CONFIG, ADAPTER_WEIGHTS, ModelFiles, SHIPPED};
 pub use tokens::{Cut, TokenizedText, Tokens};
 pub use weights::{Parameters, TensorSpec, load_weights, save_weights};
 
-use candle_core::Tensor;
+use candle_core::{DType, Device, Tensor};
 
 use crate::error::Result;
 use ops::{AttentionMask, DropoutMask};
@@ -72,6 +76,7 @@ pub struct Encoder {
     pooling: Pooling,
     /// The query of attention pooling.
     query: Option<Tensor>,
+    device: Device,
 }
 
 /// The name of the query of attention pooling, `[hidden]`, which bundles keep with the heads.
@@ -103,7 +108,13 @@ impl Encoder {
             }
         };
         let query = (pooling == Pooling::Attention).then(|| parameters.get(POOLING_QUERY));
-        Ok(Self { architecture, pooling, query: query.transpose()? })
+        let device = parameters.get(config.words())?.device().clone();
+        Ok(Self { architecture, pooling, query: query.transpose()?, device })
+    }
+
+    /// Where the encoder computes.
+    pub fn device(&self) -> &Device {
+        &self.device
     }
 
     /// The states of all tokens, `[tokens, hidden]`.
@@ -119,15 +130,20 @@ impl Encoder {
         }
     }
 
-    /// One vector a window of a text: `[windows, hidden]`.
+    /// One vector a window of a text: `[windows, hidden]`, in f32 on the CPU, where the heads
+    /// compute, wherever the encoder does.
     ///
     /// # Errors
     /// As [`Encoder::forward`].
     pub fn embed(&self, batch: &PackedBatch, noise: &mut dyn Noise) -> Result<Tensor> {
         let states = self.forward(batch, noise)?;
-        Ok(match &self.query {
-            Some(query) => ops::attention_pool(&states, query, &batch.segments)?,
+        let pooled = match &self.query {
+            Some(query) => {
+                let query = query.to_device(states.device())?;
+                ops::attention_pool(&states, &query, &batch.segments)?
+            }
             None => ops::pool(&states, &batch.segments, self.pooling)?,
-        })
+        };
+        Ok(pooled.to_dtype(DType::F32)?.to_device(&Device::Cpu)?)
     }
 }

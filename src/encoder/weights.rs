@@ -1,11 +1,12 @@
 //! Tensors in and out of safetensors files, checked by name and shape before they are trusted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use candle_core::{DType, Device, Tensor};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 
+use super::{Compute, Precision};
 use crate::error::{Error, Result};
 
 /// The name of the word embedding table.
@@ -28,11 +29,19 @@ pub struct TensorSpec {
     pub effective: bool,
 }
 
+impl TensorSpec {
+    /// Whether it is the matrix of a linear map within a layer.
+    pub fn is_linear(&self) -> bool {
+        self.depth > 0 && self.shape.len() == 2
+    }
+}
+
 /// Named tensors in alphabetical order.
 #[derive(Clone, Debug, Default)]
 pub struct Parameters {
     tensors: BTreeMap<String, Tensor>,
     low_rank: BTreeMap<String, LowRank>,
+    precision: Precision,
 }
 
 /// A low-rank adaptation of a module: A `[rank, inputs]`, B `[outputs, rank]` and the factor of
@@ -42,12 +51,37 @@ pub type LowRank = (Tensor, Tensor, f32);
 impl Parameters {
     /// Parameters from named tensors.
     pub fn new(tensors: BTreeMap<String, Tensor>) -> Self {
-        Self { tensors, low_rank: BTreeMap::new() }
+        Self { tensors, ..Self::default() }
     }
 
     /// The same tensors with low-rank adaptations of these modules beside them.
     pub fn adapted(self, low_rank: BTreeMap<String, LowRank>) -> Self {
         Self { low_rank, ..self }
+    }
+
+    /// The tensors of an encoder that is not trained, where and how it computes.
+    ///
+    /// # Errors
+    /// If the device takes no more.
+    pub fn on(self, specs: &[TensorSpec], compute: &Compute) -> Result<Self> {
+        let linear: BTreeSet<&str> =
+            specs.iter().filter(|s| s.is_linear()).map(|s| s.name.as_str()).collect();
+        let there = |(name, tensor): (String, Tensor)| {
+            let tensor = compute.place(&tensor, linear.contains(name.as_str()))?;
+            Ok::<_, candle_core::Error>((name, tensor))
+        };
+        let tensors = self.tensors.into_iter().map(there).collect::<candle_core::Result<_>>()?;
+        Ok(Self { tensors, ..self }.multiplied_in(compute.precision))
+    }
+
+    /// The same tensors, by whose matrices an encoder multiplies in this precision.
+    pub fn multiplied_in(self, precision: Precision) -> Self {
+        Self { precision, ..self }
+    }
+
+    /// The format in which an encoder multiplies by its matrices.
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// The low-rank adaptation of a module, if it has one.

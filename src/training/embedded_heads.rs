@@ -11,7 +11,7 @@ use super::model::{head_parameters, in_batches, text_logits};
 use super::{Example, Examples, Randomness, Recipe, TextLogits};
 use crate::codebook::Codebook;
 use crate::encoder::{
-    Encoder, EncoderConfig, POOLING_QUERY, PackedBatch, Parameters, Pooling, Quiet, ops,
+    Compute, Encoder, EncoderConfig, POOLING_QUERY, PackedBatch, Parameters, Pooling, Quiet, ops,
 };
 use crate::error::Result;
 use crate::heads::logistic::{DenseRows, Design, LinearHead, fit};
@@ -27,12 +27,14 @@ fn embed(encoder: &Encoder, examples: &[Example], hidden: usize) -> Result<Vec<f
         let windows = encoder.embed(batch, &mut Quiet)?;
         Ok(ops::pool(&windows, &batch.texts, Pooling::Mean)?.to_vec2::<f32>()?)
     };
-    let mut all: Vec<f32> = in_batches(examples, forward, |out: &mut Vec<f32>, rows, order| {
-        out.resize(examples.len() * hidden, 0.0);
-        for (row, &i) in rows.iter().zip(order) {
-            out[i * hidden..][..hidden].copy_from_slice(row);
-        }
-    })?;
+    let device = encoder.device();
+    let mut all: Vec<f32> =
+        in_batches(device, examples, forward, |out: &mut Vec<f32>, rows, order| {
+            out.resize(examples.len() * hidden, 0.0);
+            for (row, &i) in rows.iter().zip(order) {
+                out[i * hidden..][..hidden].copy_from_slice(row);
+            }
+        })?;
     all.resize(examples.len() * hidden, 0.0);
     Ok(all)
 }
@@ -113,6 +115,7 @@ pub fn initial_heads(
     examples: &Examples,
     recipe: &Recipe,
     randomness: Randomness,
+    compute: &Compute,
 ) -> Result<Parameters> {
     let hidden = config.hidden_size();
     let mut tensors = BTreeMap::new();
@@ -122,7 +125,8 @@ pub fn initial_heads(
             Pooling::Attention => Pooling::Mean,
             other => other,
         };
-        let encoder = Encoder::new(config, pooling, parameters)?;
+        let parameters = parameters.clone().on(&config.tensors(), compute)?;
+        let encoder = Encoder::new(config, pooling, &parameters)?;
         let heads = fit_heads(codebook, &encoder, hidden, examples, recipe)?;
         tensors.extend(head_parameters(codebook, &heads, hidden)?);
     }

@@ -3,14 +3,13 @@
 use candle_core::backprop::GradStore;
 use candle_core::{Tensor, Var};
 use rand_chacha::rand_core::Rng;
-use rayon::prelude::*;
 
 use super::example::{Example, codes, packed, shards};
 use super::randomness::{DropoutRates, KeyedNoise, Randomness};
 use super::{Recipe, TextLogits, TrainingModel};
 use crate::codebook::{Codebook, TierKind};
 use crate::encoder::ops::dropout;
-use crate::encoder::{Noise, PackedBatch, Quiet, Segments, pack};
+use crate::encoder::{Noise, PackedBatch, Quiet, Segments, each, pack};
 use crate::error::Result;
 use crate::heads::agreement::divergence;
 use crate::heads::loss::tier_loss;
@@ -71,18 +70,16 @@ fn hide(ids: &mut [u32], mask: u32, rate: f64, stream: &mut impl Rng) {
 impl Context<'_> {
     /// Cuts a batch into the recipe's shards.
     pub fn cut<'e>(&self, batch: &[&'e Example]) -> Vec<Vec<&'e Example>> {
-        shards(batch, self.recipe.shards)
+        let device = self.model.encoder.device();
+        shards(batch, if device.is_cpu() { self.recipe.shards } else { self.recipe.accumulation })
     }
 
     /// The gradients of a batch's shards, in their order; with dropout if an epoch is given.
     pub fn backward(&self, shards: &[Vec<&Example>], epoch: Option<usize>) -> Result<Vec<Shard>> {
         let all: Vec<&Example> = shards.concat();
         let sums = denominators(self.codebook, &codes(&all), self.weights);
-        shards
-            .par_iter()
-            .filter(|shard| !shard.is_empty())
-            .map(|shard| self.shard(shard, &sums, epoch))
-            .collect()
+        let filled: Vec<&Vec<&Example>> = shards.iter().filter(|s| !s.is_empty()).collect();
+        each(self.model.encoder.device(), &filled, |shard| self.shard(shard, &sums, epoch))
     }
 
     fn shard(&self, shard: &[&Example], sums: &[f32], epoch: Option<usize>) -> Result<Shard> {

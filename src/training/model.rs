@@ -2,27 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use candle_core::{Device, Tensor, Var};
-use rayon::prelude::*;
-
 use super::example::packed;
-use super::optimiser::AdamW;
+use super::optimiser::{AdamW, Pace};
 use super::schedule::layer_factor;
 use super::{Example, Examples, Recipe};
 use crate::codebook::Codebook;
 use crate::encoder::{
-    Adapter, Encoder, EncoderConfig, LoraConfig, POOLING_QUERY, PackedBatch, Parameters, Quiet,
-    by_length,
+    Adapter, Compute, Encoder, EncoderConfig, LoraConfig, POOLING_QUERY, PackedBatch, Parameters,
+    Quiet, batch_tokens, by_length, each,
 };
 use crate::error::{Error, Result};
 use crate::heads::logistic::LinearHead;
 use crate::heads::{Heads, chain_bias};
+use candle_core::{Device, Tensor, Var};
 
 /// Logits by text, tier and label.
 pub type TextLogits = Vec<Vec<Vec<f64>>>;
-
-/// Tokens that an evaluation batch holds at most.
-const EVALUATION_TOKENS: usize = 2048;
 
 const HEAD: &str = "heads.";
 
@@ -46,6 +41,22 @@ pub struct TrainingModel {
     chained: bool,
 }
 
+/// What a model under training starts from.
+pub struct Begun<'a> {
+    /// The encoder's sizes.
+    pub config: &'a EncoderConfig,
+    /// The encoder's tensors.
+    pub parameters: &'a Parameters,
+    /// The token ids that the examples, whose ids are positions in it, use.
+    pub vocabulary: Vec<u32>,
+    /// The tensors that heads and pooling start from.
+    pub heads: &'a Parameters,
+    /// The adapter that is trained instead of the encoder itself.
+    pub adapter: Option<Adapter>,
+    /// Where the encoder computes; heads and loss stay on the CPU.
+    pub device: &'a Device,
+}
+
 /// The encoder as a training leaves it.
 pub enum TrainedEncoder {
     /// All of its tensors.
@@ -59,14 +70,15 @@ pub enum TrainedEncoder {
 struct Tracked {
     tensors: BTreeMap<String, Tensor>,
     fixed: BTreeMap<String, Tensor>,
-    optimiser: AdamW,
+    vars: BTreeMap<String, (Var, Pace)>,
 }
 
 impl Tracked {
-    fn train(&mut self, name: String, tensor: &Tensor, pace: f64, decays: bool) -> Result<()> {
+    fn train(&mut self, name: String, tensor: &Tensor, rate: f64, decays: bool) -> Result<()> {
         let var = Var::from_tensor(tensor)?;
         self.tensors.insert(name.clone(), var.as_tensor().clone());
-        self.optimiser.add(name, var, pace, decays)
+        self.vars.insert(name, (var, Pace { rate, decays }));
+        Ok(())
     }
 }
 
@@ -96,27 +108,17 @@ pub(super) fn compact(examples: &mut Examples) -> Vec<u32> {
 
 impl TrainingModel {
     /// Makes the heads trainable, and with them the adapter or, without one, the encoder's
-    /// effective tensors; `vocabulary` lists the token ids that the examples (whose ids are
-    /// positions in it) use.
+    /// effective tensors.
     ///
     /// # Errors
     /// If a tensor is missing.
-    pub fn new(
-        codebook: &Codebook,
-        config: &EncoderConfig,
-        parameters: &Parameters,
-        vocabulary: Vec<u32>,
-        heads: &Parameters,
-        adapter: Option<Adapter>,
-        recipe: &Recipe,
-    ) -> Result<Self> {
+    pub fn new(codebook: &Codebook, begun: Begun, recipe: &Recipe) -> Result<Self> {
+        let Begun { config, parameters, vocabulary, heads, adapter, device } = begun;
+        let compute = Compute { device: device.clone(), precision: recipe.precision };
         let words = parameters.get(config.words())?;
         let index = Tensor::from_slice(&vocabulary, vocabulary.len(), &Device::Cpu)?;
-        let mut model = Tracked {
-            tensors: BTreeMap::new(),
-            fixed: BTreeMap::new(),
-            optimiser: AdamW::new(recipe.averaging),
-        };
+        let mut model =
+            Tracked { tensors: BTreeMap::new(), fixed: BTreeMap::new(), vars: BTreeMap::new() };
         let pace = |depth| layer_factor(depth, config.layers(), recipe.layer_decay);
         for spec in config.tensors() {
             let mut tensor = parameters.get(&spec.name)?;
@@ -125,8 +127,10 @@ impl TrainingModel {
             }
             if spec.effective && adapter.is_none() {
                 let decays = spec.depth > 0 && spec.shape.len() > 1;
+                let tensor = tensor.to_device(device)?;
                 model.train(spec.name, &tensor, pace(spec.depth), decays)?;
             } else {
+                let tensor = compute.place(&tensor, spec.is_linear())?;
                 model.tensors.insert(spec.name.clone(), tensor.clone());
                 model.fixed.insert(spec.name, tensor);
             }
@@ -137,7 +141,7 @@ impl TrainingModel {
         for (name, tensor) in adapter.iter().flat_map(Adapter::tensors) {
             let module = name.split(".lora_").next().unwrap_or_default();
             let depth = depths.get(&format!("{module}.weight")).copied().unwrap_or_default();
-            model.train(name, &tensor, pace(depth), true)?;
+            model.train(name, &tensor.to_device(device)?, pace(depth), true)?;
         }
         let low_rank = std::mem::take(&mut model.tensors);
         let head_pace = recipe.head_learning_rate / recipe.learning_rate.max(f64::MIN_POSITIVE);
@@ -152,6 +156,7 @@ impl TrainingModel {
             .collect();
         let adapted =
             |base: Parameters, low_rank: &BTreeMap<String, Tensor>, heads: &Parameters| {
+                let base = base.multiplied_in(recipe.precision);
                 let mut all = match &adapter {
                     Some(a) => Adapter::of_tensors(a.config().clone(), low_rank)?.beside(base),
                     None => base,
@@ -171,7 +176,7 @@ impl TrainingModel {
             words,
             vocabulary,
             fixed: Parameters::new(model.fixed),
-            optimiser: model.optimiser,
+            optimiser: AdamW::new(model.vars, recipe.averaging)?,
             encoder: Encoder::new(
                 config,
                 recipe.pooling,
@@ -198,7 +203,7 @@ impl TrainingModel {
     /// # Errors
     /// If a tensor cannot be copied.
     pub fn weights(&self) -> Result<BTreeMap<String, Tensor>> {
-        self.optimiser.tensors().map(|(n, t)| Ok((n.clone(), t.var.as_tensor().copy()?))).collect()
+        self.optimiser.vars().map(|(n, var)| Ok((n.clone(), var.as_tensor().copy()?))).collect()
     }
 
     /// Puts saved weights in the place of the current ones.
@@ -206,11 +211,11 @@ impl TrainingModel {
     /// # Errors
     /// If one is missing or has another shape.
     pub fn set_weights(&self, weights: &BTreeMap<String, Tensor>) -> Result<()> {
-        for (name, trainable) in self.optimiser.tensors() {
+        for (name, var) in self.optimiser.vars() {
             let saved = weights
                 .get(name)
                 .ok_or_else(|| Error::model(format!("the saved weights lack '{name}'")))?;
-            trainable.var.set(saved)?;
+            var.set(&saved.to_device(var.device())?)?;
         }
         Ok(())
     }
@@ -221,7 +226,9 @@ impl TrainingModel {
     /// # Errors
     /// If a tensor cannot be copied.
     pub fn finished(&self, codebook: &Codebook) -> Result<(TrainedEncoder, Parameters)> {
-        let mut encoder = self.weights()?;
+        let here = |(name, tensor): (_, Tensor)| Ok((name, tensor.to_device(&Device::Cpu)?));
+        let mut encoder: BTreeMap<String, Tensor> =
+            self.weights()?.into_iter().map(here).collect::<Result<_>>()?;
         let is_head = |name: &String| name.starts_with(HEAD);
         let heads: BTreeMap<String, Tensor> = encoder
             .iter()
@@ -247,7 +254,9 @@ impl TrainingModel {
             let all = Tensor::from_vec(all.concat(), self.words.shape(), &Device::Cpu)?;
             encoder.insert(self.words_name.to_owned(), all);
         }
-        encoder.extend(self.fixed.iter().map(|(name, tensor)| (name.clone(), tensor.clone())));
+        for (name, tensor) in self.fixed.iter() {
+            encoder.insert(name.clone(), tensor.to_device(&Device::Cpu)?);
+        }
         Ok((TrainedEncoder::Full(Parameters::new(encoder)), heads))
     }
 }
@@ -281,7 +290,8 @@ pub(super) fn text_logits(
         let logits = heads.forward(&encoder.embed(batch, &mut Quiet)?, batch)?;
         logits.iter().map(|t| Ok(t.to_vec2::<f32>()?)).collect()
     };
-    in_batches(examples, forward, |out: &mut TextLogits, tiers, rows| {
+    let device = encoder.device();
+    in_batches(device, examples, forward, |out: &mut TextLogits, tiers, rows| {
         out.resize(examples.len(), Vec::new());
         for tier in tiers {
             for (logits, &row) in tier.into_iter().zip(rows) {
@@ -291,18 +301,19 @@ pub(super) fn text_logits(
     })
 }
 
-/// Computes batches in parallel, each on one thread, and gathers them in a fixed order.
+/// Computes batches (on the CPU in parallel, each on one thread) and gathers them in a fixed
+/// order.
 pub(super) fn in_batches<T: Send, O: Default>(
+    device: &Device,
     examples: &[Example],
     forward: impl Fn(&PackedBatch) -> Result<T> + Sync,
     mut gather: impl FnMut(&mut O, T, &[usize]),
 ) -> Result<O> {
     let texts: Vec<_> = examples.iter().map(|example| &example.text).collect();
-    let batches = by_length(&texts, EVALUATION_TOKENS, usize::MAX);
-    let results: Vec<T> = batches
-        .par_iter()
-        .map(|rows| forward(&packed(&rows.iter().map(|&i| &examples[i]).collect::<Vec<_>>())))
-        .collect::<Result<_>>()?;
+    let batches = by_length(&texts, batch_tokens(device), usize::MAX);
+    let results: Vec<T> = each(device, &batches, |rows: &Vec<usize>| {
+        forward(&packed(&rows.iter().map(|&i| &examples[i]).collect::<Vec<_>>()))
+    })?;
     let mut out = O::default();
     for (result, rows) in results.into_iter().zip(&batches) {
         gather(&mut out, result, rows);

@@ -28,8 +28,8 @@ pub(super) fn prove(context: &Context, train: &[Example]) -> Result<()> {
     let shards = context.backward(&[rows], None);
     context.model.set_weights(&begun)?;
     let shards = shards?;
-    for (name, trainable) in context.model.optimiser.tensors() {
-        let gradient = shards.iter().find_map(|shard: &Shard| shard.gradient(&trainable.var));
+    for (name, var) in context.model.optimiser.vars() {
+        let gradient = shards.iter().find_map(|shard: &Shard| shard.gradient(var));
         let total = match gradient {
             Some(gradient) => gradient.abs()?.sum_all()?.to_scalar::<f32>()?,
             None => 0.0,

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::encoder::{Cut, LoraConfig, Pooling};
+use crate::encoder::{Cut, LoraConfig, Pooling, Precision};
 use crate::error::{Error, Result};
 use crate::heads::HeadShape;
 
@@ -37,8 +37,13 @@ pub struct Recipe {
     pub batch_rows: usize,
     /// Tokens of a batch at most.
     pub batch_tokens: usize,
-    /// Parts into which each batch is cut; at most as many cores work on one batch.
+    /// Parts into which each batch is cut on the CPU; at most as many cores work on one batch.
     pub shards: usize,
+    /// Parts into which each batch is cut on a GPU, which computes them one after another and adds
+    /// up their gradients: more parts need less of its memory.
+    pub accumulation: usize,
+    /// The format in which matrices are multiplied.
+    pub precision: Precision,
     /// Tokens of a text at most, special tokens included; longer texts are cut.
     pub max_tokens: usize,
     /// How many tokens each window of a longer text begins after the one before it; the windows'
@@ -117,6 +122,8 @@ impl Default for Recipe {
             batch_rows: 16,
             batch_tokens: 4096,
             shards: 4,
+            accumulation: 1,
+            precision: Precision::F32,
             max_tokens: 256,
             window_stride: 0,
             pooling: Pooling::Mean,
@@ -230,6 +237,7 @@ impl Recipe {
             ("batch_rows", self.batch_rows, 1, 4096),
             ("batch_tokens", self.batch_tokens, 8, 1 << 20),
             ("shards", self.shards, 1, 256),
+            ("accumulation", self.accumulation, 1, 4096),
             ("max_tokens", self.max_tokens, 3, 1 << 15),
             ("window_stride", self.window_stride, 0, 1 << 15),
             ("head_hidden", self.head_hidden, 0, 1 << 14),

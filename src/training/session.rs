@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use candle_core::Device;
 use rand_chacha::rand_core::Rng;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -10,7 +11,8 @@ use serde_json::json;
 use super::checkpoint::{Log, State};
 use super::epoch::{Context, batches};
 use super::example::Example;
-use super::model::compact;
+use super::model::{Begun, compact};
+use super::optimiser::Limits;
 use super::proof::prove;
 use super::schedule::linear_warmup_decay;
 use super::{
@@ -97,6 +99,8 @@ pub struct Start<'a> {
     pub randomness: Randomness,
     /// Where log and checkpoints go.
     pub run: &'a RunFolder,
+    /// Where the encoder computes.
+    pub device: &'a Device,
 }
 
 /// Trains encoder and heads; continues from a checkpoint in the run folder.
@@ -110,16 +114,16 @@ pub fn train(
     observer: &mut dyn Observer,
     stop: &AtomicBool,
 ) -> Result<Trained> {
-    let Start { codebook, config, parameters, mut examples, heads, recipe, randomness, run } =
-        start;
+    let Start { codebook, config, parameters, mut examples, heads, recipe, randomness, .. } = start;
+    let (run, device) = (start.run, start.device);
     let vocabulary = compact(&mut examples);
     let weights = recipe.label_weights(codebook, &examples.train);
     let adapter = match recipe.mode {
         Mode::Lora => Some(initial_adapter(config, recipe, randomness)?),
         Mode::Full | Mode::Frozen => None,
     };
-    let model =
-        TrainingModel::new(codebook, config, parameters, vocabulary, heads, adapter, recipe)?;
+    let begun = Begun { config, parameters, vocabulary, heads, adapter, device };
+    let model = TrainingModel::new(codebook, begun, recipe)?;
     let mut session = Session {
         codebook,
         recipe,
@@ -269,9 +273,7 @@ impl Session<'_> {
         let update = self.model.optimiser.step(
             &shards,
             |shard, var| shard.gradient(var),
-            rate,
-            self.recipe.weight_decay,
-            self.recipe.clip_norm,
+            Limits { rate, decay: self.recipe.weight_decay, clip: self.recipe.clip_norm },
         )?;
         self.state.batch += 1;
         self.state.loss += loss;

@@ -68,7 +68,7 @@ fn transformers_gives_the_logits_of_the_bundle() {
             Sha256::digest(&weights).iter().map(|byte| format!("{byte:02x}")).collect();
         let seen = &expected["folders"][&name];
         assert_eq!(seen["digest"], digest, "{name}: transformers saw another folder");
-        let bundle = Bundle::load(&bundle, None).unwrap();
+        let bundle = Bundle::load(&bundle, None, &Default::default()).unwrap();
         let at = bundle.codebook().tiers.iter().position(|t| t.name == tier).unwrap();
         let own = bundle.logits(&bundle.read(&texts).unwrap(), &AtomicBool::new(false)).unwrap();
         for (text, (own, theirs)) in own.iter().zip(seen["logits"].as_array().unwrap()).enumerate()

@@ -11,6 +11,7 @@ mod classify;
 mod classify_bundle;
 mod classify_resume;
 mod codebook;
+mod devices;
 mod doctor;
 mod encoders;
 mod evaluate;
