@@ -142,7 +142,18 @@ impl std::error::Error for Error {}
 /// A failure inside candle: shapes, dtypes or devices, never the user's data.
 impl From<candle_core::Error> for Error {
     fn from(error: candle_core::Error) -> Self {
-        Self::model(format!("the model cannot be computed: {error}"))
+        let said = error.to_string();
+        // What CUDA's driver and cuBLAS, and Metal, call it.
+        let full = ["OUT_OF_MEMORY", "ALLOC_FAILED", "out of memory", "Insufficient Memory"];
+        if full.iter().any(|name| said.contains(name)) {
+            return Self::resource("the GPU is out of memory")
+                .advise("free its memory, or compute with --device cpu");
+        }
+        // The first line: candle appends a trace.
+        Self::model(format!(
+            "the model cannot be computed: {}",
+            said.lines().next().unwrap_or_default()
+        ))
     }
 }
 
@@ -182,6 +193,16 @@ mod tests {
         assert_eq!(shown("i told it everything"), "a value of 20 characters");
         assert_eq!(shown(&"a".repeat(41)), "a value of 41 characters");
         assert_eq!(shown(""), "a value of 0 characters");
+    }
+
+    #[test]
+    fn a_full_gpu_is_a_resource() {
+        let said = "DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")\n  0: trace";
+        let error = Error::from(candle_core::Error::Cuda(said.into()));
+        assert_eq!(error.exit_code(), 5);
+        let error = Error::from(candle_core::Error::Msg("shapes differ".into()));
+        assert_eq!(error.exit_code(), 4);
+        assert!(error.to_string().contains("shapes differ"));
     }
 
     #[test]

@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor, Var};
 use confide::encoder::{
     Compute, Cut, Encoder, EncoderConfig, ModelFiles, PackedBatch, Parameters, Pooling, Precision,
-    Quiet, TokenizedText, load_weights,
+    Quiet, Recomputed, TokenizedText, load_weights,
 };
 
 /// The folders of random models.
@@ -187,6 +188,41 @@ fn bf16_stays_near() {
         let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
         let cosine = dot(a, b) / (dot(a, a) * dot(b, b)).sqrt();
         assert!(cosine > 0.9995 && cosine < 0.9999999, "{cosine}");
+    }
+}
+
+#[test]
+fn layers_computed_again_give_the_same_gradients() {
+    for folder in RANDOM {
+        for reference in [Reference::random(folder), Reference::random(folder).composed()] {
+            let batch = Arc::new(PackedBatch::new(&reference.texts("")));
+            let encoder = reference.encoder();
+            let plain = reference.vars.iter().map(|(n, v)| (n.clone(), v.as_tensor().detach()));
+            let plain = Parameters::new(plain.collect());
+            let plain = Encoder::new(&reference.config, Pooling::Mean, &plain).unwrap();
+            let loss = |pooled: Tensor| (pooled * &reference.expected["r"]).unwrap().sum_all();
+            let kept = loss(encoder.embed(&batch, &mut Quiet).unwrap()).unwrap();
+            let kept = kept.backward().unwrap();
+            let found = Recomputed::default();
+            let again = encoder.embed_recomputing(&plain, &batch, &mut Quiet, &found).unwrap();
+            let mut again = loss(again).unwrap().backward().unwrap();
+            let layer = reference
+                .vars
+                .keys()
+                .find(|name| name.contains("layers.0.") || name.contains("layer.0."))
+                .unwrap();
+            assert!(again.get(&reference.vars[layer]).is_none(), "{layer} was kept");
+            found.join(&mut again).unwrap();
+            for (name, var) in &reference.vars {
+                let (a, b) = (kept.get(var).unwrap(), again.get(var).unwrap());
+                let largest = |t: &Tensor| {
+                    let t = t.to_dtype(DType::F32).unwrap().abs().unwrap();
+                    t.flatten_all().unwrap().max(0).unwrap().to_scalar::<f32>().unwrap()
+                };
+                let gap = largest(&(a - b).unwrap());
+                assert!(gap <= 1e-5 * (1.0 + largest(a)), "{folder}: {name}: {gap}");
+            }
+        }
     }
 }
 

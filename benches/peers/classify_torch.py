@@ -11,10 +11,12 @@ import time
 
 STARTED = time.perf_counter()
 
-from three_heads import HEADS, MODEL, build, cpu_seconds, limit_threads, padded, peak_mib, read_rows, tokenizer
+from three_heads import (
+    HEADS, MODEL, add_device, autocast, build, cpu_seconds, limit_threads, padded, peak_mib, read_rows, tokenizer,
+)
 
 
-def code(model, tokens, batch, by_length):
+def code(model, tokens, batch, by_length, device):
     """-> per head: probabilities of the labels for every text, in the order of the texts."""
     import torch
 
@@ -25,8 +27,8 @@ def code(model, tokens, batch, by_length):
     with torch.inference_mode():
         for start in range(0, len(order), batch):
             chosen = order[start : start + batch]
-            for result, logits in zip(results, model(*padded([tokens[i] for i in chosen]))):
-                result[chosen] = logits.softmax(-1)
+            for result, logits in zip(results, model(*padded([tokens[i] for i in chosen], device))):
+                result[chosen] = logits.float().softmax(-1).cpu()
     return results
 
 
@@ -55,22 +57,25 @@ def main():
     options.add_argument("--threads", type=int, default=2)
     options.add_argument("--model", default=MODEL)
     options.add_argument("--attention", choices=["sdpa", "eager"], default="sdpa")
+    add_device(options)
     args = options.parse_args()
 
     limit_threads(args.threads)
     import torch
 
-    model = build(args.model, args.attention, seed=0).eval()
+    model = build(args.model, args.attention, seed=0).to(args.device).eval()
     tokenize = tokenizer(args.model).encode_batch
 
     opened, cpu_before = time.perf_counter(), cpu_seconds()
     rows = read_rows(args.csv, args.text, args.n)
     tokens = [encoding.ids for encoding in tokenize([row[args.text] for row in rows])]
-    write(args.out, rows, code(model, tokens, args.batch, args.sorted))
+    with autocast(args):
+        results = code(model, tokens, args.batch, args.sorted, args.device)
+    write(args.out, rows, results)
     seconds = time.perf_counter() - opened
 
     print(json.dumps({
-        "what": "classify", "torch": torch.__version__, "attention": args.attention, "threads": args.threads,
+        "what": "classify", "torch": torch.__version__, "attention": args.attention, "threads": args.threads, "device": args.device, "bf16": args.bf16,
         "order": "sorted" if args.sorted else "arrival", "batch": args.batch, "texts": len(rows), "tokens": sum(map(len, tokens)),
         "texts_per_s": len(rows) / seconds, "seconds": seconds, "setup_s": opened - STARTED,
         "cpu_s": cpu_seconds() - cpu_before, "peak_rss_mib": peak_mib(),

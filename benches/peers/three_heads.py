@@ -1,6 +1,7 @@
 """What the PyTorch scripts share: MiniLM with three classifiers on its mean-pooled output, tokens, padded batches."""
 
 import csv
+import json
 import os
 import resource
 import sys
@@ -48,7 +49,7 @@ def tokenizer(folder):
     return result
 
 
-def padded(token_lists):
+def padded(token_lists, device="cpu"):
     """-> (ids, mask), both as long as the longest of the batch."""
     import torch
 
@@ -58,7 +59,7 @@ def padded(token_lists):
     for row, tokens in enumerate(token_lists):
         ids[row, : len(tokens)] = torch.tensor(tokens)
         mask[row, : len(tokens)] = 1
-    return ids, mask
+    return ids.to(device), mask.to(device)
 
 
 def build(folder, attention, seed):
@@ -76,7 +77,8 @@ def build(folder, attention, seed):
             if path.suffix == ".gguf":
                 where, options = path.parent, {"gguf_file": path.name}
             else:
-                where, options = folder, {"add_pooling_layer": False}
+                kind = json.loads((path / "config.json").read_text())["model_type"]
+                where, options = folder, {"add_pooling_layer": False} if kind == "bert" else {}
             self.encoder = transformers.AutoModel.from_pretrained(
                 where, dtype=torch.float32, attn_implementation=attention, **options
             )
@@ -91,6 +93,25 @@ def build(folder, attention, seed):
             return [head(pooled) for head in self.heads]
 
     return ThreeHeads()
+
+
+def add_device(options):
+    options.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    options.add_argument("--bf16", action="store_true", help="multiply matrices in bf16 (autocast); weights stay f32")
+
+
+def autocast(args):
+    import torch
+
+    return torch.autocast(args.device, dtype=torch.bfloat16, enabled=args.bf16)
+
+
+def finish(device):
+    """Waits for what the GPU still computes."""
+    import torch
+
+    if device == "cuda":
+        torch.cuda.synchronize()
 
 
 def peak_mib():

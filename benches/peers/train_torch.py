@@ -9,7 +9,9 @@ import argparse
 import json
 import time
 
-from three_heads import HEADS, MODEL, build, cpu_seconds, limit_threads, padded, peak_mib, read_rows, tokenizer
+from three_heads import (
+    HEADS, MODEL, add_device, autocast, build, cpu_seconds, finish, limit_threads, padded, peak_mib, read_rows, tokenizer,
+)
 
 NOT_ASKED = -100
 
@@ -27,6 +29,7 @@ def main():
     options.add_argument("--model", default=MODEL)
     options.add_argument("--attention", choices=["sdpa", "eager"], default="sdpa")
     options.add_argument("--lora", type=int, default=0, metavar="RANK", help="train adapters of this rank instead of the encoder")
+    add_device(options)
     args = options.parse_args()
 
     limit_threads(args.threads)
@@ -40,7 +43,7 @@ def main():
 
         targets = LoraConfig(r=args.lora, lora_alpha=2 * args.lora, lora_dropout=0.05, target_modules=["q_proj", "v_proj"])
         model.encoder = get_peft_model(model.encoder, targets)
-    model.train()
+    model.to(args.device).train()
 
     random = torch.Generator().manual_seed(args.seed)
     gold = [torch.randint(labels, (len(tokens),), generator=random) for labels in HEADS]
@@ -62,19 +65,23 @@ def main():
         for start in range(0, len(order), args.batch):
             chosen = order[start : start + args.batch]
             loss = 0.0
-            for logits, answers in zip(model(*padded([tokens[i] for i in chosen])), gold):
+            with autocast(args):
+                outputs = model(*padded([tokens[i] for i in chosen], args.device))
+            for logits, answers in zip(outputs, gold):
                 if (answers[chosen] != NOT_ASKED).any():
-                    loss = loss + torch.nn.functional.cross_entropy(logits, answers[chosen], ignore_index=NOT_ASKED)
+                    there = answers[chosen].to(args.device)
+                    loss = loss + torch.nn.functional.cross_entropy(logits.float(), there, ignore_index=NOT_ASKED)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimiser.step()
             schedule.step()
             optimiser.zero_grad()
         last_loss = loss.item()
+        finish(args.device)
         epoch_seconds.append(time.perf_counter() - started)
 
     print(json.dumps({
-        "what": "train", "torch": torch.__version__, "attention": args.attention, "threads": args.threads,
+        "what": "train", "torch": torch.__version__, "attention": args.attention, "threads": args.threads, "device": args.device, "bf16": args.bf16,
         "comments": len(tokens), "tokens": sum(map(len, tokens)), "epochs": args.epochs, "batch": args.batch,
         "examples_per_s": len(tokens) * args.epochs / sum(epoch_seconds),
         "examples_per_cpu_s": len(tokens) * args.epochs / (cpu_seconds() - cpu_before),

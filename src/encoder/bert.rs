@@ -5,6 +5,7 @@ use candle_core::Tensor;
 
 use super::affine::{Affine, Norm};
 use super::config::{Architecture, Sizes};
+use super::layered::Layered;
 use super::ops::{Heads, attention, dropout, dropout_add, embeddings, gelu, lookup};
 use super::weights::{Parameters, TensorSpec, WORD_EMBEDDINGS};
 use super::{BertConfig, Noise, PackedBatch};
@@ -164,12 +165,12 @@ impl Bert {
             epsilon: config.layer_norm_eps,
         })
     }
+}
 
-    /// The states of all tokens after the last layer, `[tokens, hidden]`.
-    ///
-    /// # Errors
-    /// If an id or a length lies outside the tables.
-    pub fn forward(&self, batch: &PackedBatch, noise: &mut dyn Noise) -> Result<Tensor> {
+impl Layered for Bert {
+    type Shared = ();
+
+    fn begin(&self, batch: &PackedBatch, noise: &mut dyn Noise) -> Result<(Tensor, ())> {
         let segments = &batch.segments;
         let positions: Vec<u32> =
             batch.positions().into_iter().map(|place| place + self.first_position).collect();
@@ -180,27 +181,40 @@ impl Bert {
         };
         let x = self.norm.forward(&x, self.epsilon)?;
         let width = x.dim(1)?;
-        let mut x = dropout(&x, noise.hidden(segments, width).as_ref())?;
-        for layer in &self.layers {
-            let mask = noise.attention(segments, self.heads);
-            let context = attention(
-                &layer.query.forward(&x, segments, noise)?,
-                &layer.key.forward(&x, segments, noise)?,
-                &layer.value.forward(&x, segments, noise)?,
-                segments,
-                Heads::full(self.heads),
-                mask.as_ref(),
-            )?;
-            let context = layer.context.forward(&context, segments, noise)?;
-            let mask = noise.hidden(segments, width);
-            let y = dropout_add(&context, &x, mask.as_ref())?;
-            let y = layer.attention_norm.forward(&y, self.epsilon)?;
-            let wide = gelu(&layer.widen.forward(&y, segments, noise)?)?;
-            let narrow = layer.narrow.forward(&wide, segments, noise)?;
-            let mask = noise.hidden(segments, width);
-            let z = dropout_add(&narrow, &y, mask.as_ref())?;
-            x = layer.output_norm.forward(&z, self.epsilon)?;
-        }
-        Ok(x)
+        Ok((dropout(&x, noise.hidden(segments, width).as_ref())?, ()))
+    }
+
+    fn layers(&self) -> usize {
+        self.layers.len()
+    }
+
+    fn layer(
+        &self,
+        at: usize,
+        x: &Tensor,
+        (): &(),
+        batch: &PackedBatch,
+        noise: &mut dyn Noise,
+    ) -> Result<Tensor> {
+        let (layer, segments) = (&self.layers[at], &batch.segments);
+        let width = x.dim(1)?;
+        let mask = noise.attention(segments, self.heads);
+        let context = attention(
+            &layer.query.forward(x, segments, noise)?,
+            &layer.key.forward(x, segments, noise)?,
+            &layer.value.forward(x, segments, noise)?,
+            segments,
+            Heads::full(self.heads),
+            mask.as_ref(),
+        )?;
+        let context = layer.context.forward(&context, segments, noise)?;
+        let mask = noise.hidden(segments, width);
+        let y = dropout_add(&context, x, mask.as_ref())?;
+        let y = layer.attention_norm.forward(&y, self.epsilon)?;
+        let wide = gelu(&layer.widen.forward(&y, segments, noise)?)?;
+        let narrow = layer.narrow.forward(&wide, segments, noise)?;
+        let mask = noise.hidden(segments, width);
+        let z = dropout_add(&narrow, &y, mask.as_ref())?;
+        Ok(layer.output_norm.forward(&z, self.epsilon)?)
     }
 }

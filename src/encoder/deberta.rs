@@ -12,6 +12,7 @@ use std::sync::Arc;
 use candle_core::Tensor;
 
 use super::affine::{Affine, Norm};
+use super::layered::Layered;
 use super::ops::{
     Disentangled, Heads, attention, disentangled_attention, dropout, dropout_add, gelu, linear,
     lookup, product, windows,
@@ -90,7 +91,8 @@ impl Convolution {
 }
 
 /// The distance table of one batch: its rows in use, and which of them a distance takes.
-struct Distances {
+#[derive(Clone)]
+pub struct Distances {
     table: Tensor,
     rows: Arc<Vec<u32>>,
 }
@@ -169,35 +171,6 @@ impl Deberta {
         Ok(Some(Distances { table, rows: Arc::new(rows.iter().map(|row| row - low).collect()) }))
     }
 
-    /// The states of all tokens after the last layer, `[tokens, hidden]`.
-    ///
-    /// # Errors
-    /// If an id or a length lies outside the tables.
-    pub fn forward(&self, batch: &PackedBatch, noise: &mut dyn Noise) -> Result<Tensor> {
-        let segments = &batch.segments;
-        let (width, epsilon) = (self.config.hidden_size, self.config.layer_norm_eps);
-        let embedded = self.embed(batch)?;
-        let embedded = dropout(&embedded, noise.hidden(segments, width).as_ref())?;
-        let distances = self.distances(segments.longest())?;
-        let mut x = embedded.clone();
-        for (at, layer) in self.layers.iter().enumerate() {
-            let context = self.attend(layer, &x, distances.as_ref(), segments, noise)?;
-            let context = layer.context.forward(&context, segments, noise)?;
-            let mask = noise.hidden(segments, width);
-            let y = dropout_add(&context, &x, mask.as_ref())?;
-            let y = layer.attention_norm.forward(&y, epsilon)?;
-            let wide = gelu(&layer.widen.forward(&y, segments, noise)?)?;
-            let narrow = layer.narrow.forward(&wide, segments, noise)?;
-            let mask = noise.hidden(segments, width);
-            let z = dropout_add(&narrow, &y, mask.as_ref())?;
-            x = layer.output_norm.forward(&z, epsilon)?;
-            if let (0, Some(convolution)) = (at, &self.convolution) {
-                x = convolution.forward(&embedded, &x, segments, noise, epsilon)?;
-            }
-        }
-        Ok(x)
-    }
-
     fn attend(
         &self,
         layer: &Layer,
@@ -234,5 +207,59 @@ impl Deberta {
         project(how.position_to_content, &layer.position_query, &layer.query)?;
         let positions = Tensor::cat(&positions, 1)?;
         Ok(disentangled_attention(&Tensor::cat(&[q, k, v], 1)?, &positions, &how)?)
+    }
+}
+
+impl Layered for Deberta {
+    type Shared = Option<Distances>;
+
+    fn begin(
+        &self,
+        batch: &PackedBatch,
+        noise: &mut dyn Noise,
+    ) -> Result<(Tensor, Option<Distances>)> {
+        let segments = &batch.segments;
+        let mask = noise.hidden(segments, self.config.hidden_size);
+        let embedded = dropout(&self.embed(batch)?, mask.as_ref())?;
+        Ok((embedded, self.distances(segments.longest())?))
+    }
+
+    fn layers(&self) -> usize {
+        self.layers.len()
+    }
+
+    fn layer(
+        &self,
+        at: usize,
+        x: &Tensor,
+        distances: &Option<Distances>,
+        batch: &PackedBatch,
+        noise: &mut dyn Noise,
+    ) -> Result<Tensor> {
+        let (layer, segments) = (&self.layers[at], &batch.segments);
+        let (width, epsilon) = (self.config.hidden_size, self.config.layer_norm_eps);
+        let context = self.attend(layer, x, distances.as_ref(), segments, noise)?;
+        let context = layer.context.forward(&context, segments, noise)?;
+        let mask = noise.hidden(segments, width);
+        let y = dropout_add(&context, x, mask.as_ref())?;
+        let y = layer.attention_norm.forward(&y, epsilon)?;
+        let wide = gelu(&layer.widen.forward(&y, segments, noise)?)?;
+        let narrow = layer.narrow.forward(&wide, segments, noise)?;
+        let mask = noise.hidden(segments, width);
+        let z = dropout_add(&narrow, &y, mask.as_ref())?;
+        let z = layer.output_norm.forward(&z, epsilon)?;
+        match (at, &self.convolution) {
+            // What the first layer sees is what was embedded.
+            (0, Some(convolution)) => convolution.forward(x, &z, segments, noise, epsilon),
+            _ => Ok(z),
+        }
+    }
+
+    fn trained(distances: &Option<Distances>) -> Option<&Tensor> {
+        distances.as_ref().map(|distances| &distances.table)
+    }
+
+    fn replaced(distances: &Option<Distances>, table: Tensor) -> Option<Distances> {
+        distances.as_ref().map(|distances| Distances { table, rows: distances.rows.clone() })
     }
 }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use candle_core::Tensor;
 
 use super::affine::Affine;
+use super::layered::Layered;
 use super::ops::{Heads, Rotations, attention, dropout_add, lookup, rms_norm, rotate, swiglu};
 use super::{Noise, PackedBatch, Parameters, Segments};
 use crate::error::Result;
@@ -44,7 +45,8 @@ struct Layer {
 }
 
 /// Where the tokens of a batch stand.
-struct Places {
+#[derive(Clone)]
+pub struct Places {
     rotations: Arc<Rotations>,
     positions: Arc<Vec<u32>>,
     segments: Arc<Segments>,
@@ -95,35 +97,6 @@ impl Llama {
         })
     }
 
-    /// The states of all tokens after the last layer and its norm, `[tokens, hidden]`.
-    ///
-    /// # Errors
-    /// If an id lies outside the vocabulary.
-    pub fn forward(&self, batch: &PackedBatch, noise: &mut dyn Noise) -> Result<Tensor> {
-        let places = Places {
-            rotations: Arc::new(Rotations::new(&self.frequencies, batch.segments.longest())),
-            positions: Arc::new(batch.positions()),
-            segments: batch.segments.clone(),
-        };
-        let segments = &batch.segments;
-        let mut x = lookup(&self.words, &batch.ids)?;
-        let width = x.dim(1)?;
-        for layer in &self.layers {
-            let y = rms_norm(&x, &layer.attention_norm, self.epsilon)?;
-            let context = self.attend(layer, &y, &places, noise)?;
-            let context = layer.context.forward(&context, segments, noise)?;
-            let mask = noise.hidden(segments, width);
-            x = dropout_add(&context, &x, mask.as_ref())?;
-            let y = rms_norm(&x, &layer.feed_forward_norm, self.epsilon)?;
-            let gate = layer.gate.forward(&y, segments, noise)?;
-            let wide = swiglu(&gate, &layer.up.forward(&y, segments, noise)?)?;
-            let narrow = layer.down.forward(&wide, segments, noise)?;
-            let mask = noise.hidden(segments, width);
-            x = dropout_add(&narrow, &x, mask.as_ref())?;
-        }
-        Ok(rms_norm(&x, &self.norm, self.epsilon)?)
-    }
-
     fn attend(
         &self,
         layer: &Layer,
@@ -150,5 +123,49 @@ impl Llama {
         let width = gain.dim(0)?;
         let heads = x.reshape((x.elem_count() / width, width))?;
         Ok(rms_norm(&heads, gain, self.epsilon)?.reshape(x.shape())?)
+    }
+}
+
+impl Layered for Llama {
+    type Shared = Places;
+
+    fn begin(&self, batch: &PackedBatch, _: &mut dyn Noise) -> Result<(Tensor, Places)> {
+        let places = Places {
+            rotations: Arc::new(Rotations::new(&self.frequencies, batch.segments.longest())),
+            positions: Arc::new(batch.positions()),
+            segments: batch.segments.clone(),
+        };
+        Ok((lookup(&self.words, &batch.ids)?, places))
+    }
+
+    fn layers(&self) -> usize {
+        self.layers.len()
+    }
+
+    fn layer(
+        &self,
+        at: usize,
+        x: &Tensor,
+        places: &Places,
+        batch: &PackedBatch,
+        noise: &mut dyn Noise,
+    ) -> Result<Tensor> {
+        let (layer, segments) = (&self.layers[at], &batch.segments);
+        let width = x.dim(1)?;
+        let y = rms_norm(x, &layer.attention_norm, self.epsilon)?;
+        let context = self.attend(layer, &y, places, noise)?;
+        let context = layer.context.forward(&context, segments, noise)?;
+        let mask = noise.hidden(segments, width);
+        let x = dropout_add(&context, x, mask.as_ref())?;
+        let y = rms_norm(&x, &layer.feed_forward_norm, self.epsilon)?;
+        let gate = layer.gate.forward(&y, segments, noise)?;
+        let wide = swiglu(&gate, &layer.up.forward(&y, segments, noise)?)?;
+        let narrow = layer.down.forward(&wide, segments, noise)?;
+        let mask = noise.hidden(segments, width);
+        Ok(dropout_add(&narrow, &x, mask.as_ref())?)
+    }
+
+    fn end(&self, x: Tensor) -> Result<Tensor> {
+        Ok(rms_norm(&x, &self.norm, self.epsilon)?)
     }
 }

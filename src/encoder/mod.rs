@@ -8,6 +8,7 @@ mod compute;
 mod config;
 mod deberta;
 mod gguf;
+mod layered;
 mod llama;
 mod lora;
 mod modernbert;
@@ -26,6 +27,7 @@ pub use compute::{
 };
 pub use config::{BertConfig, EncoderConfig};
 pub use deberta::{Deberta, DebertaConfig};
+pub use layered::Recomputed;
 pub use llama::{Llama, LlamaConfig};
 pub use lora::{AdaptedModule, Adapter, LoraConfig, adapted_modules, is_up};
 pub use modernbert::{ModernBert, ModernBertConfig};
@@ -36,9 +38,12 @@ pub use source::{ADAPTER_CONFIG, ADAPTER_WEIGHTS, ModelFiles, SHIPPED};
 pub use tokens::{Cut, TokenizedText, Tokens};
 pub use weights::{Parameters, TensorSpec, load_weights, save_weights};
 
+use std::sync::Arc;
+
 use candle_core::{DType, Device, Tensor};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
+use layered::{forward, forward_recomputing};
 use ops::{AttentionMask, DropoutMask};
 
 /// Where dropout masks come from; `None` means that nothing is dropped.
@@ -49,6 +54,8 @@ pub trait Noise {
     fn attention(&mut self, segments: &Segments, heads: usize) -> Option<AttentionMask>;
     /// A mask over the `[tokens, width]` matrix that one low-rank adaptation sees.
     fn adapter(&mut self, segments: &Segments, width: usize) -> Option<DropoutMask>;
+    /// Another source that draws from here what this one will.
+    fn fork(&self) -> Box<dyn Noise + Send + Sync>;
 }
 
 /// No dropout: evaluation and coding.
@@ -67,6 +74,10 @@ impl Noise for Quiet {
     fn adapter(&mut self, _: &Segments, _: usize) -> Option<DropoutMask> {
         None
     }
+
+    fn fork(&self) -> Box<dyn Noise + Send + Sync> {
+        Box::new(*self)
+    }
 }
 
 /// An encoder ready to compute, of whatever architecture its configuration names.
@@ -84,10 +95,10 @@ pub const POOLING_QUERY: &str = "pooling.query";
 
 #[derive(Clone, Debug)]
 enum Architecture {
-    Bert(Box<Bert>),
-    Deberta(Box<Deberta>),
-    Llama(Box<Llama>),
-    ModernBert(Box<ModernBert>),
+    Bert(Arc<Bert>),
+    Deberta(Arc<Deberta>),
+    Llama(Arc<Llama>),
+    ModernBert(Arc<ModernBert>),
 }
 
 impl Encoder {
@@ -98,13 +109,13 @@ impl Encoder {
     /// If a tensor is missing or has another shape than the configuration says.
     pub fn new(config: &EncoderConfig, pooling: Pooling, parameters: &Parameters) -> Result<Self> {
         let architecture = match config {
-            EncoderConfig::Bert(c) => Architecture::Bert(Box::new(Bert::new(c, parameters)?)),
+            EncoderConfig::Bert(c) => Architecture::Bert(Arc::new(Bert::new(c, parameters)?)),
             EncoderConfig::Deberta(c) => {
-                Architecture::Deberta(Box::new(Deberta::new(c, parameters)?))
+                Architecture::Deberta(Arc::new(Deberta::new(c, parameters)?))
             }
-            EncoderConfig::Llama(c) => Architecture::Llama(Box::new(Llama::new(c, parameters)?)),
+            EncoderConfig::Llama(c) => Architecture::Llama(Arc::new(Llama::new(c, parameters)?)),
             EncoderConfig::ModernBert(c) => {
-                Architecture::ModernBert(Box::new(ModernBert::new(c, parameters)?))
+                Architecture::ModernBert(Arc::new(ModernBert::new(c, parameters)?))
             }
         };
         let query = (pooling == Pooling::Attention).then(|| parameters.get(POOLING_QUERY));
@@ -123,10 +134,10 @@ impl Encoder {
     /// If an id or a length lies outside the encoder's tables.
     pub fn forward(&self, batch: &PackedBatch, noise: &mut dyn Noise) -> Result<Tensor> {
         match &self.architecture {
-            Architecture::Bert(bert) => bert.forward(batch, noise),
-            Architecture::Deberta(deberta) => deberta.forward(batch, noise),
-            Architecture::Llama(llama) => llama.forward(batch, noise),
-            Architecture::ModernBert(bert) => bert.forward(batch, noise),
+            Architecture::Bert(bert) => forward(&**bert, batch, noise),
+            Architecture::Deberta(deberta) => forward(&**deberta, batch, noise),
+            Architecture::Llama(llama) => forward(&**llama, batch, noise),
+            Architecture::ModernBert(bert) => forward(&**bert, batch, noise),
         }
     }
 
@@ -136,13 +147,40 @@ impl Encoder {
     /// # Errors
     /// As [`Encoder::forward`].
     pub fn embed(&self, batch: &PackedBatch, noise: &mut dyn Noise) -> Result<Tensor> {
-        let states = self.forward(batch, noise)?;
+        self.pooled(&self.forward(batch, noise)?, batch)
+    }
+
+    /// As [`Encoder::embed`], but the backward pass computes each layer again instead of keeping
+    /// what it computed: less memory for a third more time. `plain` is this encoder without a
+    /// record of its operations; `found` receives the gradients of the layers' tensors.
+    ///
+    /// # Errors
+    /// As [`Encoder::forward`], or if `plain` is of another architecture.
+    pub fn embed_recomputing(
+        &self,
+        plain: &Self,
+        batch: &Arc<PackedBatch>,
+        noise: &mut dyn Noise,
+        found: &Recomputed,
+    ) -> Result<Tensor> {
+        use Architecture as A;
+        let states = match (&self.architecture, &plain.architecture) {
+            (A::Bert(a), A::Bert(b)) => forward_recomputing(a, b, batch, noise, found)?,
+            (A::Deberta(a), A::Deberta(b)) => forward_recomputing(a, b, batch, noise, found)?,
+            (A::Llama(a), A::Llama(b)) => forward_recomputing(a, b, batch, noise, found)?,
+            (A::ModernBert(a), A::ModernBert(b)) => forward_recomputing(a, b, batch, noise, found)?,
+            _ => return Err(Error::model("an encoder is computed again as another")),
+        };
+        self.pooled(&states, batch)
+    }
+
+    fn pooled(&self, states: &Tensor, batch: &PackedBatch) -> Result<Tensor> {
         let pooled = match &self.query {
             Some(query) => {
                 let query = query.to_device(states.device())?;
-                ops::attention_pool(&states, &query, &batch.segments)?
+                ops::attention_pool(states, &query, &batch.segments)?
             }
-            None => ops::pool(&states, &batch.segments, self.pooling)?,
+            None => ops::pool(states, &batch.segments, self.pooling)?,
         };
         Ok(pooled.to_dtype(DType::F32)?.to_device(&Device::Cpu)?)
     }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use candle_core::Tensor;
 
 use super::affine::{Affine, Norm};
+use super::layered::Layered;
 use super::ops::{Heads, Rotations, attention, dropout, dropout_add, gelu, lookup, rotate};
 use super::{Noise, PackedBatch, Parameters};
 use crate::error::Result;
@@ -72,50 +73,69 @@ impl ModernBert {
             config: config.clone(),
         })
     }
+}
 
-    /// The states of all tokens after the last layer and its norm, `[tokens, hidden]`.
-    ///
-    /// # Errors
-    /// If an id lies outside the vocabulary.
-    pub fn forward(&self, batch: &PackedBatch, noise: &mut dyn Noise) -> Result<Tensor> {
-        let (segments, epsilon) = (&batch.segments, self.config.norm_eps);
-        let positions = Arc::new(batch.positions());
+/// Where the tokens of a batch stand, for layers that see all of a text and for those that see
+/// what is near.
+#[derive(Clone)]
+pub struct Places {
+    rotations: [Arc<Rotations>; 2],
+    positions: Arc<Vec<u32>>,
+}
+
+impl Layered for ModernBert {
+    type Shared = Places;
+
+    fn begin(&self, batch: &PackedBatch, noise: &mut dyn Noise) -> Result<(Tensor, Places)> {
+        let segments = &batch.segments;
         let rotations = [false, true].map(|windowed| {
             let frequencies = self.config.frequencies(windowed);
             Arc::new(Rotations::new(&frequencies, segments.longest()))
         });
-        let x = self.norm.forward(&lookup(&self.words, &batch.ids)?, epsilon)?;
+        let places = Places { rotations, positions: Arc::new(batch.positions()) };
+        let x = self.norm.forward(&lookup(&self.words, &batch.ids)?, self.config.norm_eps)?;
+        let mask = noise.hidden(segments, x.dim(1)?);
+        Ok((dropout(&x, mask.as_ref())?, places))
+    }
+
+    fn layers(&self) -> usize {
+        self.layers.len()
+    }
+
+    fn layer(
+        &self,
+        at: usize,
+        x: &Tensor,
+        places: &Places,
+        batch: &PackedBatch,
+        noise: &mut dyn Noise,
+    ) -> Result<Tensor> {
+        let (layer, segments, epsilon) = (&self.layers[at], &batch.segments, self.config.norm_eps);
         let width = x.dim(1)?;
-        let mut x = dropout(&x, noise.hidden(segments, width).as_ref())?;
-        for layer in &self.layers {
-            let y = match &layer.attention_norm {
-                Some(norm) => norm.forward(&x, epsilon)?,
-                None => x.clone(),
-            };
-            let heads =
-                Heads { window: layer.window, ..Heads::full(self.config.num_attention_heads) };
-            let mask = noise.attention(segments, heads.queries);
-            let joined = layer.queries_keys_values.forward(&y, segments, noise)?;
-            let parts = split(&joined, 3)?;
-            let turn = |x| rotate(x, &rotations[usize::from(layer.window.is_some())], &positions);
-            let context = attention(
-                &turn(&parts[0])?,
-                &turn(&parts[1])?,
-                &parts[2],
-                segments,
-                heads,
-                mask.as_ref(),
-            )?;
-            let context = layer.context.forward(&context, segments, noise)?;
-            let mask = noise.hidden(segments, width);
-            x = dropout_add(&context, &x, mask.as_ref())?;
-            let y = layer.feed_forward_norm.forward(&x, epsilon)?;
-            let parts = split(&layer.widen.forward(&y, segments, noise)?, 2)?;
-            let wide = (gelu(&parts[0])? * &parts[1])?;
-            let narrow = layer.narrow.forward(&wide, segments, noise)?;
-            let mask = noise.hidden(segments, width);
-            x = dropout_add(&narrow, &x, mask.as_ref())?;
-        }
-        Ok(self.final_norm.forward(&x, epsilon)?)
+        let y = match &layer.attention_norm {
+            Some(norm) => norm.forward(x, epsilon)?,
+            None => x.clone(),
+        };
+        let heads = Heads { window: layer.window, ..Heads::full(self.config.num_attention_heads) };
+        let mask = noise.attention(segments, heads.queries);
+        let joined = layer.queries_keys_values.forward(&y, segments, noise)?;
+        let parts = split(&joined, 3)?;
+        let rotations = &places.rotations[usize::from(layer.window.is_some())];
+        let turn = |x| rotate(x, rotations, &places.positions);
+        let (q, k) = (turn(&parts[0])?, turn(&parts[1])?);
+        let context = attention(&q, &k, &parts[2], segments, heads, mask.as_ref())?;
+        let context = layer.context.forward(&context, segments, noise)?;
+        let mask = noise.hidden(segments, width);
+        let x = dropout_add(&context, x, mask.as_ref())?;
+        let y = layer.feed_forward_norm.forward(&x, epsilon)?;
+        let parts = split(&layer.widen.forward(&y, segments, noise)?, 2)?;
+        let wide = (gelu(&parts[0])? * &parts[1])?;
+        let narrow = layer.narrow.forward(&wide, segments, noise)?;
+        let mask = noise.hidden(segments, width);
+        Ok(dropout_add(&narrow, &x, mask.as_ref())?)
+    }
+
+    fn end(&self, x: Tensor) -> Result<Tensor> {
+        Ok(self.final_norm.forward(&x, self.config.norm_eps)?)
     }
 }

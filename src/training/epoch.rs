@@ -1,5 +1,7 @@
 //! One pass over the training rows: batches, shards, gradients.
 
+use std::sync::Arc;
+
 use candle_core::backprop::GradStore;
 use candle_core::{Tensor, Var};
 use rand_chacha::rand_core::Rng;
@@ -9,7 +11,7 @@ use super::randomness::{DropoutRates, KeyedNoise, Randomness};
 use super::{Recipe, TextLogits, TrainingModel};
 use crate::codebook::{Codebook, TierKind};
 use crate::encoder::ops::dropout;
-use crate::encoder::{Noise, PackedBatch, Quiet, Segments, each, pack};
+use crate::encoder::{Noise, PackedBatch, Quiet, Recomputed, Segments, each, pack};
 use crate::error::Result;
 use crate::heads::agreement::divergence;
 use crate::heads::loss::tier_loss;
@@ -83,17 +85,33 @@ impl Context<'_> {
     }
 
     fn shard(&self, shard: &[&Example], sums: &[f32], epoch: Option<usize>) -> Result<Shard> {
+        let found = self.recipe.gradient_checkpointing.then(Recomputed::default);
+        let again = found.as_ref();
         let total = match epoch {
-            Some(epoch) if self.recipe.consistency > 0.0 => self.two_passes(shard, sums, epoch)?,
-            Some(epoch) => self.loss(&self.pass("dropout", epoch, shard)?, shard, sums)?,
-            None => self.loss(&self.logits(&packed(shard), &mut Quiet)?, shard, sums)?,
+            Some(epoch) if self.recipe.consistency > 0.0 => {
+                self.two_passes(shard, sums, epoch, again)?
+            }
+            Some(epoch) => self.loss(&self.pass("dropout", epoch, shard, again)?, shard, sums)?,
+            None => {
+                let logits = self.logits(packed(shard), &mut Quiet, again)?;
+                self.loss(&logits, shard, sums)?
+            }
         };
-        let gradients = total.backward()?;
+        let mut gradients = total.backward()?;
+        if let Some(found) = found {
+            found.join(&mut gradients)?;
+        }
         Ok(Shard { loss: f64::from(total.to_scalar::<f32>()?), gradients })
     }
 
     /// The logits of one pass with dropout and hidden tokens, drawn for this purpose.
-    fn pass(&self, purpose: &str, epoch: usize, shard: &[&Example]) -> Result<Vec<Tensor>> {
+    fn pass(
+        &self,
+        purpose: &str,
+        epoch: usize,
+        shard: &[&Example],
+        found: Option<&Recomputed>,
+    ) -> Result<Vec<Tensor>> {
         let rows = shard.iter().map(|e| (e.row, e.text.windows.len()));
         let rates = DropoutRates {
             hidden: self.recipe.dropout,
@@ -112,20 +130,32 @@ impl Context<'_> {
                 }
             }
         }
-        self.logits(&batch, &mut noise)
+        self.logits(batch, &mut noise, found)
     }
 
-    fn logits(&self, batch: &PackedBatch, noise: &mut dyn Noise) -> Result<Vec<Tensor>> {
-        let pooled = self.model.encoder.embed(batch, noise)?;
+    fn logits(
+        &self,
+        batch: PackedBatch,
+        noise: &mut dyn Noise,
+        found: Option<&Recomputed>,
+    ) -> Result<Vec<Tensor>> {
+        let batch = &Arc::new(batch);
+        let pooled = self.model.embed(batch, noise, found)?;
         let one_each = Segments::new(vec![1; batch.segments.len()]);
         let pooled = dropout(&pooled, noise.hidden(&one_each, pooled.dim(1)?).as_ref())?;
         self.model.heads.forward(&pooled, batch)
     }
 
     /// The mean loss of two passes with different dropout, and their divergence.
-    fn two_passes(&self, shard: &[&Example], sums: &[f32], epoch: usize) -> Result<Tensor> {
-        let one = self.pass("dropout", epoch, shard)?;
-        let other = self.pass("other dropout", epoch, shard)?;
+    fn two_passes(
+        &self,
+        shard: &[&Example],
+        sums: &[f32],
+        epoch: usize,
+        found: Option<&Recomputed>,
+    ) -> Result<Tensor> {
+        let one = self.pass("dropout", epoch, shard, found)?;
+        let other = self.pass("other dropout", epoch, shard, found)?;
         let both = (self.loss(&one, shard, sums)? + self.loss(&other, shard, sums)?)?;
         let mut total = (both * 0.5)?;
         let rows = codes(shard);

@@ -1,6 +1,7 @@
 //! The encoder and its heads while they are trained.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::example::packed;
 use super::optimiser::{AdamW, Pace};
@@ -8,8 +9,8 @@ use super::schedule::layer_factor;
 use super::{Example, Examples, Recipe};
 use crate::codebook::Codebook;
 use crate::encoder::{
-    Adapter, Compute, Encoder, EncoderConfig, LoraConfig, POOLING_QUERY, PackedBatch, Parameters,
-    Quiet, batch_tokens, by_length, each,
+    Adapter, Compute, Encoder, EncoderConfig, LoraConfig, Noise, POOLING_QUERY, PackedBatch,
+    Parameters, Quiet, Recomputed, batch_tokens, by_length, each,
 };
 use crate::error::{Error, Result};
 use crate::heads::logistic::LinearHead;
@@ -196,6 +197,23 @@ impl TrainingModel {
     /// If the model cannot be computed.
     pub fn logits(&self, examples: &[Example]) -> Result<TextLogits> {
         text_logits(&self.plain_encoder, &self.plain_heads, examples)
+    }
+
+    /// The pooled vectors of a batch for the backward pass, whose layers are computed again if
+    /// `found` says where their gradients go.
+    ///
+    /// # Errors
+    /// If the model cannot be computed.
+    pub fn embed(
+        &self,
+        batch: &Arc<PackedBatch>,
+        noise: &mut dyn Noise,
+        found: Option<&Recomputed>,
+    ) -> Result<Tensor> {
+        match found {
+            Some(found) => self.encoder.embed_recomputing(&self.plain_encoder, batch, noise, found),
+            None => self.encoder.embed(batch, noise),
+        }
     }
 
     /// A copy of all current weights by name, heads under `heads.`.

@@ -42,6 +42,7 @@ impl Randomness {
 
 /// Dropout masks drawn from one stream a text, so that a text's masks do not depend on the
 /// batch or shard that it is in.
+#[derive(Clone)]
 pub struct KeyedNoise {
     /// One a text, and how many windows it has.
     streams: Vec<(ChaCha8Rng, usize)>,
@@ -105,6 +106,10 @@ impl Noise for KeyedNoise {
 
     fn adapter(&mut self, segments: &Segments, width: usize) -> Option<DropoutMask> {
         self.draw(self.rates.adapter, segments.ranges().map(|r| r.len() * width))
+    }
+
+    fn fork(&self) -> Box<dyn Noise + Send + Sync> {
+        Box::new(self.clone())
     }
 }
 

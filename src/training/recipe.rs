@@ -42,6 +42,9 @@ pub struct Recipe {
     /// Parts into which each batch is cut on a GPU, which computes them one after another and adds
     /// up their gradients: more parts need less of its memory.
     pub accumulation: usize,
+    /// Whether the backward pass computes each layer again instead of keeping what it computed:
+    /// less memory, a third more time.
+    pub gradient_checkpointing: bool,
     /// The format in which matrices are multiplied.
     pub precision: Precision,
     /// Tokens of a text at most, special tokens included; longer texts are cut.
@@ -123,6 +126,7 @@ impl Default for Recipe {
             batch_tokens: 4096,
             shards: 4,
             accumulation: 1,
+            gradient_checkpointing: false,
             precision: Precision::F32,
             max_tokens: 256,
             window_stride: 0,

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::codebook::Codebook;
 use crate::encoder::{Adapter, EncoderConfig, Parameters, adapted_modules};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::heads::LabelWeights;
 
 /// How good a state of the model is on the validation rows.
@@ -265,7 +265,9 @@ impl Session<'_> {
         let (epoch, at) = (self.state.epoch, self.state.batch);
         let batch: Vec<&Example> = batches[at].iter().map(|&i| &self.examples.train[i]).collect();
         let context = self.context();
-        let shards = context.backward(&context.cut(&batch), Some(epoch))?;
+        let shards = context
+            .backward(&context.cut(&batch), Some(epoch))
+            .map_err(|error| smaller(error, self.recipe, batch.len()))?;
         let loss: f64 = shards.iter().map(super::epoch::Shard::loss).sum();
         let done =
             (epoch as f64 + (at as f64 + 0.5) / batches.len() as f64) / self.recipe.epochs as f64;
@@ -324,9 +326,39 @@ impl Session<'_> {
     }
 }
 
+/// Says of a GPU that is out of memory which smaller batch to try.
+fn smaller(error: Error, recipe: &Recipe, rows: usize) -> Error {
+    if error.kind() != Kind::Resource {
+        return error;
+    }
+    let parts = recipe.accumulation;
+    let advice = if rows.div_ceil(parts) > 1 {
+        let (parts, rows) = (2 * parts, rows.div_ceil(2 * parts));
+        format!("accumulation = {parts} in the recipe, which computes {rows} texts at once")
+    } else if !recipe.gradient_checkpointing {
+        "gradient_checkpointing = true in the recipe".into()
+    } else {
+        format!("max_tokens below {} in the recipe, or --device cpu", recipe.max_tokens)
+    };
+    error.advise(advice)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_full_gpu_is_told_what_to_try() {
+        let full = || Error::resource("the GPU is out of memory");
+        let said = |recipe: &Recipe, rows| smaller(full(), recipe, rows).to_string();
+        let recipe = Recipe::default();
+        assert!(said(&recipe, 16).contains("accumulation = 2 in the recipe, which computes 8"));
+        assert!(said(&recipe, 1).contains("gradient_checkpointing"));
+        let small = Recipe { gradient_checkpointing: true, ..recipe.clone() };
+        assert!(said(&small, 1).contains("max_tokens below 256"));
+        let other = smaller(Error::model("shapes"), &recipe, 16);
+        assert_eq!(other.to_string(), "shapes");
+    }
 
     #[test]
     fn ties_in_score_go_to_the_lower_loss() {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::study::{FROZEN, FULL, SECRET, same, study, train};
+use crate::study::{FROZEN, FULL, SECRET, differences, same, study, train};
 
 const BF16: &str = "precision = \"bf16\"\n";
 
@@ -49,6 +49,20 @@ fn bf16_gives_nearly_the_same_probabilities() {
     assert!(gap < 0.1, "{gap}");
     let ran = folder.run(&["classify", "bundle", "coded.csv", "-o", "x.csv", "--precision", "f8"]);
     ran.exits(2).says(&["f32", "bf16"]).keeps_quiet_about(SECRET);
+}
+
+#[test]
+fn layers_computed_again_train_the_same_encoder() {
+    for recipe in [FULL.to_owned(), format!("mode = \"lora\"\nlora_rank = 2\n{FULL}")] {
+        let folder = study(&recipe);
+        train(&folder, "kept", &[]).exits(0);
+        folder.file("recipe.toml", format!("gradient_checkpointing = true\n{recipe}"));
+        train(&folder, "again", &[]).exits(0);
+        let manifest: Value = serde_json::from_str(&folder.read("again/manifest.json")).unwrap();
+        assert_eq!(manifest["recipe"]["gradient_checkpointing"], true);
+        // Recipe and, by it, the card are others; what was trained is not.
+        assert_eq!(differences(&folder, "kept", "again"), ["README.md", "manifest.json"]);
+    }
 }
 
 #[cfg(not(any(feature = "cuda", feature = "metal")))]

@@ -27,6 +27,7 @@ mod windows;
 
 pub use attention::{AttentionMask, Heads, attention};
 pub use attention_pooling::attention_pool;
+pub(super) use composed::step;
 pub use disentangled::{Disentangled, disentangled_attention};
 pub use dropout::{DropoutMask, dropout, dropout_add};
 pub use embedding::{embeddings, lookup};

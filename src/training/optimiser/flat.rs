@@ -44,7 +44,9 @@ impl Flat {
     pub fn new(pace: Pace, vars: Vec<(String, Var)>, averaged: bool) -> Result<Self> {
         let weights = joined(vars.iter().map(|(_, var)| var.as_tensor()))?;
         let (first, second) = (weights.zeros_like()?, weights.zeros_like()?);
-        Ok(Self { pace, vars, first, second, average: averaged.then_some(weights) })
+        // Of a single tensor what is joined is that tensor's own memory.
+        let average = averaged.then(|| weights.copy()).transpose()?;
+        Ok(Self { pace, vars, first, second, average })
     }
 
     /// Names and tensors.

@@ -21,6 +21,7 @@ pub use dropout::{dropout, dropout_add};
 pub use linear::{linear, product};
 pub use norm::{layer_norm, rms_norm};
 pub use rows::{attention_pool, lookup, pool, rotate, windows};
+pub use step::step;
 pub use units::{gelu, swiglu};
 
 use candle_core::{DType, Result, Tensor};
