@@ -16,6 +16,7 @@ measurement, and the ratios at the end.
 import argparse
 import csv
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -113,13 +114,6 @@ class Run:
         self.rows, self.texts = (48, 60) if args.small else (800, 9923)
         self.epochs = 2 if args.small else 3
 
-    def confide(self, *command):
-        full = [str(self.args.confide.resolve()), *map(str, command), "--device", self.args.device]
-        ran = subprocess.run(full, capture_output=True, text=True)
-        if ran.returncode:
-            sys.exit(f"{' '.join(full)}\nended with {ran.returncode}:\n{ran.stderr}")
-        return ran.stderr
-
     def peer(self, script, *arguments):
         full = [sys.executable, PEERS / script, *arguments, "--device", self.args.device]
         ran = subprocess.run([*map(str, full)], capture_output=True, text=True, cwd=PEERS)
@@ -133,10 +127,12 @@ class Run:
 
     def train(self, folder, work, precision, lora, name="bundle"):
         """Trains; -> examples a second of the updates after the first epoch's, which warms up."""
+        for old in (work / name, work / f"{name}.run"):
+            shutil.rmtree(old, ignore_errors=True)
         recipe = work / f"{name}.toml"
         text = RECIPE.format(epochs=self.epochs, batch=self.args.batch, precision=precision)
         recipe.write_text(text + (LORA if lora else ""))
-        command = ["train", CODEBOOK, "--data", work / "coded.csv", "--base", folder, "--recipe", recipe, "-o", work / name, "--force"]
+        command = ["train", CODEBOOK, "--data", work / "coded.csv", "--base", folder, "--recipe", recipe, "-o", work / name]
         log = work / f"{name}.run/log.jsonl"
         process = subprocess.Popen(
             [str(self.args.confide.resolve()), *map(str, command), "--device", self.args.device],
@@ -187,6 +183,8 @@ class Run:
             for precision in ("f32", "bf16"):
                 bf16 = ["--bf16"] if precision == "bf16" else []
                 adapters = ["--lora", 8] if lora else []
+                # transformers computes DeBERTa's attention in no other way.
+                eager = ["--attention", "eager"] if config and config["model_type"] == "deberta-v2" else []
                 # The first pair starts with Confide, the second with the peer.
                 def own():
                     speed = self.train(folder, work, precision, lora)
@@ -194,7 +192,7 @@ class Run:
 
                 def peer():
                     found = self.peer("train_torch.py", work / "peer.csv", "-n", self.rows, "--epochs", self.epochs, "--batch",
-                                      self.args.batch, "--model", folder, *bf16, *adapters)
+                                      self.args.batch, "--model", folder, *bf16, *adapters, *eager)
                     later = found["epoch_s"][1:] or found["epoch_s"]
                     speed = self.rows * len(later) / sum(later)
                     self.say(what="train", who="PyTorch", model=name, precision=precision, examples_per_s=speed)
@@ -204,7 +202,7 @@ class Run:
                 speed = self.code(work / "bundle", work / "corpus.csv", work / "out.csv", precision, base=folder if lora else None)
                 self.say(what="code", who="Confide", model=name, precision=precision, texts_per_s=speed)
                 found = self.peer("classify_torch.py", work / "corpus.csv", work / "peer-out.csv", "--sorted", "--batch", 256,
-                                  "--model", folder, *bf16)
+                                  "--model", folder, *bf16, *eager)
                 self.say(what="code", who="PyTorch", model=name, precision=precision, texts_per_s=found["texts_per_s"])
             if config is None:
                 self.agreement(folder, work)
