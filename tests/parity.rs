@@ -281,6 +281,7 @@ fn smollm2_agrees_with_transformers() {
     let Some(path) = smollm2() else { return };
     let reference = Reference::gguf(&path, "smollm2-expected.safetensors");
     states_and_pooled_agree(&reference);
+    gradients_agree(&reference);
     let json = std::fs::read_to_string(fixture("minilm-texts.json")).unwrap();
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     let tokens =
