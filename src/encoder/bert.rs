@@ -4,9 +4,10 @@
 use candle_core::Tensor;
 
 use super::affine::{Affine, Norm};
+use super::block::{BLOCK, Block, BlockNames};
 use super::config::{Architecture, Sizes};
 use super::layered::Layered;
-use super::ops::{Heads, attention, dropout, dropout_add, embeddings, gelu, lookup};
+use super::ops::{Heads, attention, dropout, embeddings, lookup};
 use super::weights::{Parameters, TensorSpec, WORD_EMBEDDINGS};
 use super::{BertConfig, Noise, PackedBatch};
 use crate::error::Result;
@@ -29,11 +30,7 @@ struct Layer {
     query: Affine,
     key: Affine,
     value: Affine,
-    context: Affine,
-    attention_norm: Norm,
-    widen: Affine,
-    narrow: Affine,
-    output_norm: Norm,
+    block: Block,
 }
 
 /// How a family names the parts of a layer.
@@ -42,11 +39,7 @@ struct Names {
     query: &'static str,
     key: &'static str,
     value: &'static str,
-    context: &'static str,
-    attention_norm: &'static str,
-    widen: &'static str,
-    narrow: &'static str,
-    output_norm: &'static str,
+    block: BlockNames,
 }
 
 const BERT: Names = Names {
@@ -54,11 +47,7 @@ const BERT: Names = Names {
     query: "attention.self.query",
     key: "attention.self.key",
     value: "attention.self.value",
-    context: "attention.output.dense",
-    attention_norm: "attention.output.LayerNorm",
-    widen: "intermediate.dense",
-    narrow: "output.dense",
-    output_norm: "output.LayerNorm",
+    block: BLOCK,
 };
 
 const DISTILBERT: Names = Names {
@@ -66,11 +55,13 @@ const DISTILBERT: Names = Names {
     query: "attention.q_lin",
     key: "attention.k_lin",
     value: "attention.v_lin",
-    context: "attention.out_lin",
-    attention_norm: "sa_layer_norm",
-    widen: "ffn.lin1",
-    narrow: "ffn.lin2",
-    output_norm: "output_layer_norm",
+    block: BlockNames {
+        context: "attention.out_lin",
+        attention_norm: "sa_layer_norm",
+        widen: "ffn.lin1",
+        narrow: "ffn.lin2",
+        output_norm: "output_layer_norm",
+    },
 };
 
 impl BertConfig {
@@ -111,15 +102,15 @@ impl Architecture for BertConfig {
                 (names.query, h, h),
                 (names.key, h, h),
                 (names.value, h, h),
-                (names.context, h, h),
-                (names.widen, f, h),
-                (names.narrow, h, f),
+                (names.block.context, h, h),
+                (names.block.widen, f, h),
+                (names.block.narrow, h, f),
             ] {
                 let name = format!("{}.{layer}.{part}", names.layers);
                 add(format!("{name}.weight"), vec![outputs, inputs], layer + 1);
                 add(format!("{name}.bias"), vec![outputs], layer + 1);
             }
-            for part in [names.attention_norm, names.output_norm] {
+            for part in [names.block.attention_norm, names.block.output_norm] {
                 let name = format!("{}.{layer}.{part}", names.layers);
                 add(format!("{name}.weight"), vec![h], layer + 1);
                 add(format!("{name}.bias"), vec![h], layer + 1);
@@ -146,11 +137,12 @@ impl Bert {
                     query: Affine::new(parameters, &name(names.query))?,
                     key: Affine::new(parameters, &name(names.key))?,
                     value: Affine::new(parameters, &name(names.value))?,
-                    context: Affine::new(parameters, &name(names.context))?,
-                    attention_norm: Norm::new(parameters, &name(names.attention_norm))?,
-                    widen: Affine::new(parameters, &name(names.widen))?,
-                    narrow: Affine::new(parameters, &name(names.narrow))?,
-                    output_norm: Norm::new(parameters, &name(names.output_norm))?,
+                    block: Block::new(
+                        parameters,
+                        &format!("{}.{i}", names.layers),
+                        &names.block,
+                        config.layer_norm_eps,
+                    )?,
                 })
             })
             .collect::<Result<_>>()?;
@@ -197,7 +189,6 @@ impl Layered for Bert {
         noise: &mut dyn Noise,
     ) -> Result<Tensor> {
         let (layer, segments) = (&self.layers[at], &batch.segments);
-        let width = x.dim(1)?;
         let mask = noise.attention(segments, self.heads);
         let context = attention(
             &layer.query.forward(x, segments, noise)?,
@@ -207,14 +198,6 @@ impl Layered for Bert {
             Heads::full(self.heads),
             mask.as_ref(),
         )?;
-        let context = layer.context.forward(&context, segments, noise)?;
-        let mask = noise.hidden(segments, width);
-        let y = dropout_add(&context, x, mask.as_ref())?;
-        let y = layer.attention_norm.forward(&y, self.epsilon)?;
-        let wide = gelu(&layer.widen.forward(&y, segments, noise)?)?;
-        let narrow = layer.narrow.forward(&wide, segments, noise)?;
-        let mask = noise.hidden(segments, width);
-        let z = dropout_add(&narrow, &y, mask.as_ref())?;
-        Ok(layer.output_norm.forward(&z, self.epsilon)?)
+        layer.block.forward(&context, x, segments, noise)
     }
 }

@@ -12,10 +12,11 @@ use std::sync::Arc;
 use candle_core::Tensor;
 
 use super::affine::{Affine, Norm};
+use super::block::{BLOCK, Block};
 use super::layered::Layered;
 use super::ops::{
-    Disentangled, Heads, attention, disentangled_attention, dropout, dropout_add, gelu, linear,
-    lookup, product, windows,
+    Disentangled, Heads, attention, disentangled_attention, dropout, gelu, linear, lookup, product,
+    windows,
 };
 use super::weights::{Parameters, WORD_EMBEDDINGS};
 use super::{Noise, PackedBatch, Quiet, Segments};
@@ -44,11 +45,7 @@ struct Layer {
     value: Affine,
     position_key: Option<Affine>,
     position_query: Option<Affine>,
-    context: Affine,
-    attention_norm: Norm,
-    widen: Affine,
-    narrow: Affine,
-    output_norm: Norm,
+    block: Block,
 }
 
 /// The convolution over the embeddings that the xlarge models add to their first layer.
@@ -117,11 +114,12 @@ impl Deberta {
                     value: affine("attention.self.value_proj")?,
                     position_key: own(c2p, "attention.self.pos_key_proj")?,
                     position_query: own(p2c, "attention.self.pos_query_proj")?,
-                    context: affine("attention.output.dense")?,
-                    attention_norm: Norm::new(parameters, &name("attention.output.LayerNorm"))?,
-                    widen: affine("intermediate.dense")?,
-                    narrow: affine("output.dense")?,
-                    output_norm: Norm::new(parameters, &name("output.LayerNorm"))?,
+                    block: Block::new(
+                        parameters,
+                        &format!("encoder.layer.{i}"),
+                        &BLOCK,
+                        config.layer_norm_eps,
+                    )?,
                 })
             })
             .collect::<Result<_>>()?;
@@ -237,20 +235,13 @@ impl Layered for Deberta {
         noise: &mut dyn Noise,
     ) -> Result<Tensor> {
         let (layer, segments) = (&self.layers[at], &batch.segments);
-        let (width, epsilon) = (self.config.hidden_size, self.config.layer_norm_eps);
         let context = self.attend(layer, x, distances.as_ref(), segments, noise)?;
-        let context = layer.context.forward(&context, segments, noise)?;
-        let mask = noise.hidden(segments, width);
-        let y = dropout_add(&context, x, mask.as_ref())?;
-        let y = layer.attention_norm.forward(&y, epsilon)?;
-        let wide = gelu(&layer.widen.forward(&y, segments, noise)?)?;
-        let narrow = layer.narrow.forward(&wide, segments, noise)?;
-        let mask = noise.hidden(segments, width);
-        let z = dropout_add(&narrow, &y, mask.as_ref())?;
-        let z = layer.output_norm.forward(&z, epsilon)?;
+        let z = layer.block.forward(&context, x, segments, noise)?;
         match (at, &self.convolution) {
             // What the first layer sees is what was embedded.
-            (0, Some(convolution)) => convolution.forward(x, &z, segments, noise, epsilon),
+            (0, Some(convolution)) => {
+                convolution.forward(x, &z, segments, noise, self.config.layer_norm_eps)
+            }
             _ => Ok(z),
         }
     }

@@ -3,6 +3,7 @@
 mod affine;
 mod batch;
 mod bert;
+mod block;
 mod cache;
 mod compute;
 mod config;
