@@ -9,7 +9,8 @@
 # [default: 90, Hopper]: 80 is the A100, 86 the RTX 30, 89 the RTX 40. The program is
 # target/release-cuda/release/confide; where it runs, it needs driver 580 or newer and the
 # libraries of CUDA 13.0 (libcublas, libcurand, libcudart) in LD_LIBRARY_PATH. It leaves out the
-# feature `embedded`, so an encoder is named by its folder (--base models/minilm).
+# feature `embedded`, so an encoder is named by its folder (--base models/minilm). A compressed copy
+# is target/release-cuda/confide.xz.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 work=$(realpath -m "${1:-target/cuda}")
@@ -54,4 +55,8 @@ export CUDA_COMPUTE_CAP=${CUDA_COMPUTE_CAP:-90}
 export LIBRARY_PATH=$toolkit/lib:$stubs${LIBRARY_PATH:+:$LIBRARY_PATH}
 nvcc --version | tail -2
 cargo build --release --target-dir target/release-cuda --no-default-features --features cuda
-ls -l target/release-cuda/release/confide
+# What a machine that is sent the checkout and this program receives.
+strip -o target/release-cuda/confide target/release-cuda/release/confide
+xz -9 -T0 -f -k target/release-cuda/confide
+du -ch --apparent-size $(git ls-files) target/release-cuda/confide.xz | tail -1
+ls -l target/release-cuda/release/confide target/release-cuda/confide.xz
