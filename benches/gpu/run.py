@@ -24,6 +24,10 @@ import time
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
+sys.path.insert(0, str(REPOSITORY / "benches/compare"))
+
+from updates import update_seconds  # noqa: E402
+
 PEERS = REPOSITORY / "benches/peers"
 DATA = REPOSITORY / "data/therapy-comments"
 MINILM = REPOSITORY / "models/minilm"
@@ -138,21 +142,7 @@ class Run:
             [str(self.args.confide.resolve()), *map(str, command), "--device", self.args.device],
             stderr=subprocess.PIPE, text=True,
         )
-        seconds, first, last, count, seen = [], None, None, 0, 0
-        while True:
-            ended = process.poll() is not None
-            now = time.perf_counter()
-            lines = log.read_text().split("\n")[:-1] if log.exists() else []
-            for line in map(json.loads, lines[seen:]):
-                if "eval_loss" not in line:
-                    first, last, count = first or now, now, count + 1
-                elif count > 1:
-                    seconds.append((last - first) * count / (count - 1))
-                    first, last, count = None, None, 0
-            seen = max(seen, len(lines))
-            if ended:
-                break
-            time.sleep(0.002)
+        seconds = update_seconds(log, process)
         if process.returncode:
             sys.exit(f"confide train ended with {process.returncode}:\n{process.stderr.read()}")
         later = seconds[1:] or seconds
