@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{Result, Tensor, Var};
+use candle_core::{DType, Result, Tensor, Var};
 
-use super::{BETA1, BETA2, EPSILON, Pace};
+use super::{BETA1, BETA2, EPSILON, Factors, Pace, no_gradient, same_size};
 
 /// Tensors of one pace, with their moments.
 #[derive(Debug)]
@@ -16,21 +16,6 @@ pub(super) struct Flat {
     first: Tensor,
     second: Tensor,
     average: Option<Tensor>,
-}
-
-/// What one update needs besides gradients.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Factors {
-    /// Of the gradients.
-    pub scale: f64,
-    /// Of the first moment: the learning rate, bias-corrected.
-    pub rate: f64,
-    /// Of the root of the second moment: its bias correction.
-    pub second: f64,
-    /// Of the weights: their decay.
-    pub shrink: f64,
-    /// How much of the average stays.
-    pub kept: f64,
 }
 
 /// The values of tensors one after another.
@@ -54,9 +39,26 @@ impl Flat {
         self.vars.iter()
     }
 
-    /// Joins gradients in the order of the tensors.
-    pub fn join(&self, gradients: &[Tensor]) -> Result<Tensor> {
-        joined(gradients.iter())
+    /// The sum of the shards' gradients, joined, and the sum of its squares.
+    pub fn gradient<G>(
+        &self,
+        shards: &[G],
+        gradients: impl Fn(&G, &Var) -> Option<Tensor>,
+    ) -> crate::error::Result<(Tensor, f64)> {
+        let mut sums: Vec<Tensor> = Vec::new();
+        for (name, var) in &self.vars {
+            let mut sum: Option<Tensor> = None;
+            for gradient in shards.iter().filter_map(|shard| gradients(shard, var)) {
+                sum = Some(match sum {
+                    None => gradient,
+                    Some(sum) => (sum + gradient)?,
+                });
+            }
+            sums.push(sum.ok_or_else(|| no_gradient(name))?);
+        }
+        let all = joined(sums.iter())?;
+        let square = all.sqr()?.sum_all()?.to_dtype(DType::F32)?.to_scalar::<f32>()?;
+        Ok((all, f64::from(square)))
     }
 
     /// Cuts what lies flat into the tensors' shapes.
@@ -128,7 +130,7 @@ impl Flat {
         let read = |part: &str| -> crate::error::Result<Tensor> {
             let of = |(name, var): &(String, Var)| {
                 let tensor = saved(&format!("{part}.{name}"))?;
-                super::same_size(name, &tensor, var.elem_count())?;
+                same_size(name, &tensor, var.elem_count())?;
                 Ok(tensor.to_device(var.device())?)
             };
             let tensors = self.vars.iter().map(of).collect::<crate::error::Result<Vec<_>>>()?;

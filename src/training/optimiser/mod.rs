@@ -2,16 +2,16 @@
 //! a running average of the weights (Polyak and Juditsky 1992, exponential form).
 
 mod flat;
+mod trainable;
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 
-use candle_core::{CpuStorage, DType, InplaceOp1, Layout, Tensor, Var, bail};
+use candle_core::{DType, Tensor, Var};
 use rayon::prelude::*;
 
-use crate::encoder::ops::tensor_values;
 use crate::error::{Error, Result};
-use flat::{Factors, Flat};
+use flat::Flat;
+use trainable::Trainable;
 
 const BETA1: f32 = 0.9;
 const BETA2: f32 = 0.999;
@@ -26,14 +26,19 @@ pub struct Pace {
     pub decays: bool,
 }
 
-/// One trainable tensor on the CPU with its moments.
-#[derive(Debug)]
-struct Trainable {
-    var: Var,
-    pace: Pace,
-    first: Vec<f32>,
-    second: Vec<f32>,
-    average: Vec<f32>,
+/// What one update needs besides gradients.
+#[derive(Clone, Copy, Debug)]
+struct Factors {
+    /// Of the gradients.
+    scale: f64,
+    /// Of the first moment: the learning rate, bias-corrected.
+    rate: f64,
+    /// Of the root of the second moment: its bias correction.
+    second: f64,
+    /// Of the weights: their decay.
+    shrink: f64,
+    /// How much of the average stays.
+    kept: f64,
 }
 
 /// The optimiser's state over all trainable tensors, in alphabetical order.
@@ -85,12 +90,7 @@ impl AdamW {
         let mut groups: Vec<(Pace, Vec<(String, Var)>)> = Vec::new();
         for (name, (var, pace)) in vars {
             if here(&var) {
-                let average = match averaging > 0.0 {
-                    true => var.flatten_all()?.to_vec1::<f32>()?,
-                    false => Vec::new(),
-                };
-                let (first, second) = (vec![0.0; var.elem_count()], vec![0.0; var.elem_count()]);
-                all.tensors.insert(name, Trainable { var, pace, first, second, average });
+                all.tensors.insert(name, Trainable::new(var, pace, averaging > 0.0)?);
             } else if let Some((_, group)) = groups.iter_mut().find(|(other, _)| *other == pace) {
                 group.push((name, var));
             } else {
@@ -117,11 +117,7 @@ impl AdamW {
     pub fn averages(&self) -> Result<BTreeMap<String, Tensor>> {
         let mut out = BTreeMap::new();
         for (name, t) in &self.tensors {
-            let tensor = match t.average.is_empty() {
-                true => t.var.as_tensor().copy()?,
-                false => Tensor::from_slice(&t.average, t.var.shape(), t.var.device())?,
-            };
-            out.insert(name.clone(), tensor);
+            out.insert(name.clone(), t.averaged()?);
         }
         for flat in &self.flat {
             flat.averages(&mut out)?;
@@ -154,28 +150,12 @@ impl AdamW {
         let sums: Vec<(Vec<f32>, f64)> = self
             .tensors
             .par_iter()
-            .map(|(name, t)| {
-                let mut sum: Option<Vec<f32>> = None;
-                for shard in shards {
-                    let Some(gradient) = gradients(shard, &t.var) else { continue };
-                    let values = gradient.flatten_all()?.to_vec1::<f32>()?;
-                    match &mut sum {
-                        None => sum = Some(values),
-                        Some(sum) => sum.iter_mut().zip(values).for_each(|(s, v)| *s += v),
-                    }
-                }
-                let sum = sum.ok_or_else(|| no_gradient(name))?;
-                let square = squares(&sum);
-                Ok((sum, square))
-            })
+            .map(|(name, t)| t.gradient(name, shards, &gradients))
             .collect::<Result<_>>()?;
-        let joined = self.flat.iter().map(|flat| sum(flat, shards, &gradients));
-        let joined: Vec<Tensor> = joined.collect::<Result<_>>()?;
-        let mut square = sums.iter().map(|(_, s)| s).sum::<f64>();
-        for gradient in &joined {
-            let own = gradient.sqr()?.sum_all()?.to_dtype(DType::F32)?;
-            square += f64::from(own.to_scalar::<f32>()?);
-        }
+        let joined = self.flat.iter().map(|flat| flat.gradient(shards, &gradients));
+        let joined: Vec<(Tensor, f64)> = joined.collect::<Result<_>>()?;
+        let square = sums.iter().map(|(_, s)| s).sum::<f64>();
+        let square = square + joined.iter().map(|(_, s)| s).sum::<f64>();
         let norm = square.sqrt();
         if !norm.is_finite() {
             return Err(Error::model("the training diverged: a gradient is not finite")
@@ -204,7 +184,7 @@ impl AdamW {
             .into_par_iter()
             .zip(&sums)
             .try_for_each(|(t, (sum, _))| t.update(sum, factors(t.pace)))?;
-        for (flat, gradient) in self.flat.iter_mut().zip(&joined) {
+        for (flat, (gradient, _)) in self.flat.iter_mut().zip(&joined) {
             flat.update(gradient, factors(flat.pace))?;
         }
         Ok(Update { norm })
@@ -218,11 +198,7 @@ impl AdamW {
     pub fn moments(&self) -> Result<BTreeMap<String, Tensor>> {
         let mut out = BTreeMap::new();
         for (name, t) in &self.tensors {
-            let parts = [("first", &t.first), ("second", &t.second), ("average", &t.average)];
-            for (which, values) in parts.into_iter().filter(|(_, values)| !values.is_empty()) {
-                let tensor = Tensor::from_slice(values, t.var.shape(), t.var.device())?;
-                out.insert(format!("{which}.{name}"), tensor);
-            }
+            t.moments(name, &mut out)?;
         }
         for flat in &self.flat {
             flat.moments(&mut out)?;
@@ -239,13 +215,7 @@ impl AdamW {
             var.set(&saved(&format!("weight.{name}"))?.to_device(var.device())?)?;
         }
         for (name, t) in &mut self.tensors {
-            let parts =
-                [("first", &mut t.first), ("second", &mut t.second), ("average", &mut t.average)];
-            for (which, values) in parts.into_iter().filter(|(_, values)| !values.is_empty()) {
-                let tensor = saved(&format!("{which}.{name}"))?;
-                same_size(name, &tensor, values.len())?;
-                *values = tensor.flatten_all()?.to_vec1::<f32>()?;
-            }
+            t.restore(name, &saved)?;
         }
         for flat in &mut self.flat {
             flat.restore(&saved)?;
@@ -255,26 +225,6 @@ impl AdamW {
     }
 }
 
-/// The sum of the shards' gradients of tensors on a GPU, one after another.
-fn sum<G>(
-    flat: &Flat,
-    shards: &[G],
-    gradients: impl Fn(&G, &Var) -> Option<Tensor>,
-) -> Result<Tensor> {
-    let mut sums: Vec<Tensor> = Vec::new();
-    for (name, var) in flat.vars() {
-        let mut sum: Option<Tensor> = None;
-        for gradient in shards.iter().filter_map(|shard| gradients(shard, var)) {
-            sum = Some(match sum {
-                None => gradient,
-                Some(sum) => (sum + gradient)?,
-            });
-        }
-        sums.push(sum.ok_or_else(|| no_gradient(name))?);
-    }
-    Ok(flat.join(&sums)?)
-}
-
 fn same_size(name: &str, saved: &Tensor, count: usize) -> Result<()> {
     match saved.elem_count() == count {
         true => Ok(()),
@@ -282,74 +232,9 @@ fn same_size(name: &str, saved: &Tensor, count: usize) -> Result<()> {
     }
 }
 
-impl Trainable {
-    fn update(&mut self, gradient: &[f32], by: Factors) -> Result<()> {
-        let kept = by.kept as f32;
-        let update = AdamStep {
-            gradient,
-            moments: Mutex::new((&mut self.first, &mut self.second)),
-            scale: by.scale as f32,
-            rate: by.rate as f32,
-            second: by.second as f32,
-            shrink: by.shrink as f32,
-        };
-        self.var.inplace_op1(&update)?;
-        if self.average.is_empty() {
-            return Ok(());
-        }
-        let (storage, layout) = self.var.storage_and_layout();
-        let weights = tensor_values(&storage, layout)?;
-        for (a, w) in self.average.iter_mut().zip(weights) {
-            *a = kept * *a + (1.0 - kept) * w;
-        }
-        Ok(())
-    }
-}
-
-/// The sum of squares in f64, in a fixed order.
-fn squares(values: &[f32]) -> f64 {
-    values.chunks(1024).map(|chunk| f64::from(chunk.iter().map(|v| v * v).sum::<f32>())).sum()
-}
-
 fn no_gradient(name: &str) -> Error {
     Error::model(format!("the trainable tensor '{name}' received no gradient"))
         .advise("report this: the encoder's backward pass is broken")
-}
-
-struct AdamStep<'a> {
-    gradient: &'a [f32],
-    moments: Mutex<(&'a mut Vec<f32>, &'a mut Vec<f32>)>,
-    scale: f32,
-    rate: f32,
-    second: f32,
-    shrink: f32,
-}
-
-impl InplaceOp1 for AdamStep<'_> {
-    fn name(&self) -> &'static str {
-        "adamw"
-    }
-
-    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> candle_core::Result<()> {
-        let CpuStorage::F32(all) = storage else { bail!("AdamW updates f32 tensors") };
-        let Some((start, end)) = layout.contiguous_offsets() else {
-            bail!("AdamW updates contiguous tensors")
-        };
-        let Ok(mut moments) = self.moments.lock() else { bail!("AdamW lost its moments") };
-        let (first, second) = &mut *moments;
-        let weights = &mut all[start..end];
-        pulp::Arch::new().dispatch(|| {
-            for (((w, g), m), v) in
-                weights.iter_mut().zip(self.gradient).zip(first.iter_mut()).zip(second.iter_mut())
-            {
-                let g = g * self.scale;
-                *m = BETA1 * *m + (1.0 - BETA1) * g;
-                *v = BETA2 * *v + (1.0 - BETA2) * g * g;
-                *w = *w * self.shrink - self.rate * *m / (v.sqrt() * self.second + EPSILON);
-            }
-        });
-        Ok(())
-    }
 }
 
 #[cfg(test)]
