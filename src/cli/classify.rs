@@ -82,12 +82,12 @@ pub fn run(args: &ClassifyArgs, global: &Global) -> Result<Outcome> {
     };
     let stop = stop_flag()?;
     let kernel = level(&compute);
-    let table = Table { source: &source, columns: &columns, output: &args.output };
-    code_table(&bundle, table, args.force, &kernel, global, &stop)
+    let coding = Coding { source: &source, columns: &columns, output: &args.output };
+    code_table(&bundle, coding, args.force, &kernel, global, &stop)
 }
 
 /// A table to be coded, and where it goes.
-pub(super) struct Table<'a> {
+pub(super) struct Coding<'a> {
     pub source: &'a Source,
     pub columns: &'a ColumnOptions,
     pub output: &'a Path,
@@ -96,13 +96,13 @@ pub(super) struct Table<'a> {
 /// Codes a table and tells how it went; `kernel` is the arithmetic that the codes depend on.
 pub(super) fn code_table(
     bundle: &Bundle,
-    table: Table,
+    coding: Coding,
     force: bool,
     kernel: &str,
     global: &Global,
     stop: &AtomicBool,
 ) -> Result<Outcome> {
-    let Table { source, columns, output } = table;
+    let Coding { source, columns, output } = coding;
     let messages = Messages::new(global);
     let to_stream = output == Path::new("-");
     let resumable = !source.is_stream() && !to_stream;

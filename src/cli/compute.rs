@@ -59,7 +59,7 @@ pub fn device(global: &Global, messages: &Messages) -> Result<Device> {
 /// # Errors
 /// As [`device`].
 pub fn found(global: &Global) -> Result<Found> {
-    find_device(global.device.as_deref().unwrap_or("auto"))
+    find_device(global.device.unwrap_or_default())
 }
 
 /// What results depend on besides their inputs: instruction sets or GPU, and the number format.

@@ -22,6 +22,7 @@ use std::process::ExitCode;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+use crate::encoder::DeviceRequest;
 use crate::error::Result;
 
 /// Codes sensitive comments with your codebook, on this machine, and tells nobody.
@@ -43,7 +44,7 @@ pub struct Global {
     /// Where to compute: cpu, cuda, cuda:N, metal, or auto, which is a GPU if there is one
     /// [default: auto]
     #[arg(long, global = true, env = "CONFIDE_DEVICE")]
-    pub device: Option<String>,
+    pub device: Option<DeviceRequest>,
     /// The seed that every random draw follows from
     #[arg(long, global = true, env = "CONFIDE_SEED", default_value_t = 0)]
     pub seed: u64,

@@ -6,7 +6,7 @@ use std::time::Instant;
 use clap::Args;
 use clap::builder::FalseyValueParser;
 
-use super::classify::{Table as CodedTable, code_table};
+use super::classify::{Coding, code_table};
 use super::compute::{device, level};
 use super::counts::counts_table;
 use super::evaluate::{evaluate_rows, summary, write_metrics};
@@ -158,8 +158,8 @@ pub fn run(args: &QuickstartArgs, global: &Global, sandbox: &Sandbox) -> Result<
         Outcome::Done
     } else {
         let columns = ColumnOptions::default();
-        let table = CodedTable { source: &source, columns: &columns, output: &study.coded };
-        code_table(&bundle, table, false, &level(&compute), global, &stop)?
+        let coding = Coding { source: &source, columns: &columns, output: &study.coded };
+        code_table(&bundle, coding, false, &level(&compute), global, &stop)?
     };
     let mut files = Table::new(["what", "where"]);
     for (what, path) in [

@@ -320,7 +320,7 @@ impl Fitting<'_> {
             recipe: self.recipe,
             randomness,
             run,
-            device: &self.compute.device,
+            compute: self.compute,
         };
         let scorer = |logits: &TextLogits| score(self.codebook, logits, gold);
         let trained = train(start, &scorer, &mut TrainingView::new(messages), stop)?;

@@ -1,5 +1,7 @@
 //! Where an encoder computes, and in which number format.
 
+use std::str::FromStr;
+
 use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -76,44 +78,62 @@ const BUILT_FOR: Option<&str> = if cfg!(feature = "cuda") {
     None
 };
 
-/// Finds a device: `cpu`, `cuda`, `cuda:1` (the second of several), `metal`, or `auto`, which is
-/// the GPU that the build knows and the machine has, else the CPU.
+/// A device as it is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeviceRequest {
+    /// The GPU that the build knows and the machine has, else the CPU.
+    #[default]
+    Auto,
+    /// The processor.
+    Cpu,
+    /// A GPU of this kind, by its number from 0.
+    Gpu(&'static str, usize),
+}
+
+impl FromStr for DeviceRequest {
+    type Err = String;
+
+    /// Reads `auto`, `cpu`, `cuda`, `cuda:1` (the second of several) or `metal`.
+    fn from_str(request: &str) -> std::result::Result<Self, String> {
+        let (kind, number) = match request.split_once(':') {
+            Some((kind, number)) => (kind, number.parse().ok()),
+            None => (request, Some(0)),
+        };
+        match (kind, number) {
+            ("auto", _) if kind == request => Ok(Self::Auto),
+            ("cpu", _) if kind == request => Ok(Self::Cpu),
+            ("cuda", Some(number)) => Ok(Self::Gpu("cuda", number)),
+            ("metal", Some(number)) => Ok(Self::Gpu("metal", number)),
+            _ => Err("cpu, cuda, cuda:N, metal and auto are known".into()),
+        }
+    }
+}
+
+/// Finds a device.
 ///
 /// # Errors
-/// If the request is none of these, or the device is not there.
-pub fn find_device(request: &str) -> Result<Found> {
-    let found = |device| Ok(Found { device, why: None });
-    let (kind, number) = request.split_once(':').unwrap_or((request, "0"));
-    let number = number.parse::<usize>().ok();
-    match (kind, number, BUILT_FOR) {
-        ("cpu", Some(0), _) if request == kind => found(Device::Cpu),
-        ("auto", Some(0), None) if request == kind => Ok(Found {
-            device: Device::Cpu,
-            why: Some("this build computes on the CPU only".into()),
-        }),
-        ("auto", Some(0), Some(kind)) if request == "auto" => match open(kind, 0) {
-            Ok(device) => found(device),
-            Err(why) => Ok(Found { device: Device::Cpu, why: Some(why) }),
+/// If the one that was asked for is not there.
+pub fn find_device(request: DeviceRequest) -> Result<Found> {
+    let cpu = |why| Ok(Found { device: Device::Cpu, why });
+    let only = match BUILT_FOR {
+        Some(kind) => format!("this build computes on the CPU and with {kind} only"),
+        None => "this build computes on the CPU only".into(),
+    };
+    match (request, BUILT_FOR) {
+        (DeviceRequest::Cpu, _) => cpu(None),
+        (DeviceRequest::Auto, None) => cpu(Some(only)),
+        (DeviceRequest::Auto, Some(kind)) => match open(kind, 0) {
+            Ok(device) => Ok(Found { device, why: None }),
+            Err(why) => cpu(Some(why)),
         },
-        ("cuda" | "metal", Some(number), Some(built)) if kind == built => open(kind, number)
-            .map_or_else(
-                |why| {
-                    Err(Error::resource(format!("there is no such device: {why}"))
-                        .at(request)
-                        .advise("--device cpu, or auto"))
-                },
-                found,
-            ),
-        ("cuda" | "metal", Some(_), built) => {
-            let what = match built {
-                Some(built) => format!("this build computes on the CPU and with {built} only"),
-                None => "this build computes on the CPU only".into(),
-            };
-            Err(Error::resource(what).advise("--device cpu"))
+        (DeviceRequest::Gpu(kind, number), Some(built)) if kind == built => {
+            let device = open(kind, number).map_err(|why| {
+                Error::resource(format!("there is no such device: {why}"))
+                    .advise("--device cpu, or auto")
+            })?;
+            Ok(Found { device, why: None })
         }
-        _ => Err(Error::usage("the device is not known")
-            .at("--device")
-            .advise("cpu, cuda, cuda:N, metal or auto")),
+        (DeviceRequest::Gpu(..), _) => Err(Error::resource(only).advise("--device cpu")),
     }
 }
 
@@ -183,20 +203,25 @@ pub fn each<I: Sync, T: Send>(
 mod tests {
     use super::*;
 
+    fn found(request: &str) -> Result<Found> {
+        find_device(request.parse().unwrap())
+    }
+
     #[test]
     fn the_cpu_is_always_there() {
-        assert!(find_device("cpu").unwrap().device.is_cpu());
-        let auto = find_device("auto").unwrap();
+        assert!(found("cpu").unwrap().device.is_cpu());
+        let auto = found("auto").unwrap();
         assert_eq!(auto.device.is_cpu(), auto.why.is_some());
     }
 
     #[test]
     fn what_is_not_there_is_refused() {
         for request in ["", "gpu", "cuda:x", "cuda:", "cpu:0", "auto:1", "cpu:1"] {
-            assert_eq!(find_device(request).unwrap_err().exit_code(), 2, "{request}");
+            let said = request.parse::<DeviceRequest>().unwrap_err();
+            assert!(said.contains("cuda:N"), "{request}");
         }
         for request in ["cuda:99", "metal:99"] {
-            let error = find_device(request).unwrap_err();
+            let error = found(request).unwrap_err();
             assert_eq!(error.exit_code(), 5, "{request}");
             assert!(error.to_string().contains("--device cpu"));
         }

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use candle_core::{Device, Tensor, Var};
+
 use super::example::packed;
 use super::optimiser::{AdamW, Pace};
 use super::schedule::layer_factor;
@@ -15,7 +17,6 @@ use crate::encoder::{
 use crate::error::{Error, Result};
 use crate::heads::logistic::LinearHead;
 use crate::heads::{Heads, chain_bias};
-use candle_core::{Device, Tensor, Var};
 
 /// Logits by text, tier and label.
 pub type TextLogits = Vec<Vec<Vec<f64>>>;
@@ -54,8 +55,8 @@ pub struct Begun<'a> {
     pub heads: &'a Parameters,
     /// The adapter that is trained instead of the encoder itself.
     pub adapter: Option<Adapter>,
-    /// Where the encoder computes; heads and loss stay on the CPU.
-    pub device: &'a Device,
+    /// Where and how the encoder computes; heads and loss stay on the CPU, in f32.
+    pub compute: &'a Compute,
 }
 
 /// The encoder as a training leaves it.
@@ -114,8 +115,8 @@ impl TrainingModel {
     /// # Errors
     /// If a tensor is missing.
     pub fn new(codebook: &Codebook, begun: Begun, recipe: &Recipe) -> Result<Self> {
-        let Begun { config, parameters, vocabulary, heads, adapter, device } = begun;
-        let compute = Compute { device: device.clone(), precision: recipe.precision };
+        let Begun { config, parameters, vocabulary, heads, adapter, compute } = begun;
+        let device = &compute.device;
         let words = parameters.get(config.words())?;
         let index = Tensor::from_slice(&vocabulary, vocabulary.len(), &Device::Cpu)?;
         let mut model =
@@ -157,7 +158,7 @@ impl TrainingModel {
             .collect();
         let adapted =
             |base: Parameters, low_rank: &BTreeMap<String, Tensor>, heads: &Parameters| {
-                let base = base.multiplied_in(recipe.precision);
+                let base = base.multiplied_in(compute.precision);
                 let mut all = match &adapter {
                     Some(a) => Adapter::of_tensors(a.config().clone(), low_rank)?.beside(base),
                     None => base,

@@ -3,7 +3,6 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use candle_core::Device;
 use rand_chacha::rand_core::Rng;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -19,7 +18,7 @@ use super::{
     Examples, Mode, Randomness, Recipe, RunFolder, TextLogits, TrainedEncoder, TrainingModel,
 };
 use crate::codebook::Codebook;
-use crate::encoder::{Adapter, EncoderConfig, Parameters, adapted_modules};
+use crate::encoder::{Adapter, Compute, EncoderConfig, Parameters, adapted_modules};
 use crate::error::{Error, Kind, Result};
 use crate::heads::LabelWeights;
 
@@ -99,8 +98,8 @@ pub struct Start<'a> {
     pub randomness: Randomness,
     /// Where log and checkpoints go.
     pub run: &'a RunFolder,
-    /// Where the encoder computes.
-    pub device: &'a Device,
+    /// Where and how the encoder computes.
+    pub compute: &'a Compute,
 }
 
 /// Trains encoder and heads; continues from a checkpoint in the run folder.
@@ -115,14 +114,14 @@ pub fn train(
     stop: &AtomicBool,
 ) -> Result<Trained> {
     let Start { codebook, config, parameters, mut examples, heads, recipe, randomness, .. } = start;
-    let (run, device) = (start.run, start.device);
+    let (run, compute) = (start.run, start.compute);
     let vocabulary = compact(&mut examples);
     let weights = recipe.label_weights(codebook, &examples.train);
     let adapter = match recipe.mode {
         Mode::Lora => Some(initial_adapter(config, recipe, randomness)?),
         Mode::Full | Mode::Frozen => None,
     };
-    let begun = Begun { config, parameters, vocabulary, heads, adapter, device };
+    let begun = Begun { config, parameters, vocabulary, heads, adapter, compute };
     let model = TrainingModel::new(codebook, begun, recipe)?;
     let mut session = Session {
         codebook,

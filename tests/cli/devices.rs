@@ -72,6 +72,9 @@ fn a_device_that_is_not_there_is_refused_and_auto_says_why() {
     train(&folder, "bundle", &["--device", "cuda"]).exits(5).says(&["CPU only", "--device cpu"]);
     train(&folder, "bundle", &["--device", "cuda:1"]).exits(5).says(&["CPU only"]);
     train(&folder, "bundle", &["--device", "tpu"]).exits(2).says(&["--device", "cuda:N"]);
+    // So does a command that computes nothing.
+    let check = ["check", "llm-mental-health", "coded.csv", "--device", "tpu"];
+    folder.run(&check).exits(2).says(&["--device", "cuda:N"]);
     assert!(!folder.path("bundle.run").exists());
     train(&folder, "bundle", &["--device", "auto"]).exits(0).says(&["on the CPU", "CPU only"]);
     let ran = train(&folder, "quiet", &[]);
