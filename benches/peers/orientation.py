@@ -11,7 +11,8 @@ import tomllib
 
 import numpy as np
 
-from three_heads import MODEL, REPOSITORY, build, limit_threads, padded, read_rows, tokenizer
+from coding import REPOSITORY, read_rows, tokenizer
+from three_heads import MODEL, build, limit_threads, padded
 
 DEFAULT = (1.0, "balanced")
 CHOICES = [(strength, weighting) for strength in (0.1, 1.0, 10.0, 30.0) for weighting in ("balanced", None)]

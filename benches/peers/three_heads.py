@@ -1,68 +1,30 @@
-"""What the PyTorch scripts share: MiniLM with three classifiers on its mean-pooled output, tokens, padded batches."""
+"""What the PyTorch scripts share: an encoder with a linear head per tier on its mean-pooled output, and padded batches."""
 
-import csv
 import json
-import os
-import resource
-import sys
 from pathlib import Path
 
-REPOSITORY = Path(__file__).parents[2]
+from coding import REPOSITORY, padded_arrays, set_thread_variables
+
 MODEL = REPOSITORY / "models/minilm"
 HEADS = (3, 4, 17)  # labels per tier, as in configs/codebooks/llm-mental-health.toml
-MAX_LENGTH = 128
 
 
 def limit_threads(count):
     """To be called before torch and tokenizers are imported."""
-    os.environ.update(
-        OMP_NUM_THREADS=str(count), RAYON_NUM_THREADS=str(count), TOKENIZERS_PARALLELISM="true", HF_HUB_OFFLINE="1"
-    )
+    set_thread_variables(count)
     import torch
 
     torch.set_num_threads(count)
-
-
-def read_rows(path, text_column, limit=None):
-    csv.field_size_limit(sys.maxsize)
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        if text_column not in (reader.fieldnames or []):
-            sys.exit(f"{path}: no column {text_column!r}; there are {reader.fieldnames}")
-        rows = list(reader)
-    return rows[:limit]
-
-
-def tokenizer(folder):
-    from tokenizers import Tokenizer
-
-    if str(folder).endswith(".gguf"):
-        from transformers import AutoTokenizer
-
-        result = AutoTokenizer.from_pretrained(Path(folder).parent, gguf_file=Path(folder).name).backend_tokenizer
-        result.no_padding()
-        result.enable_truncation(MAX_LENGTH)
-        return result
-    result = Tokenizer.from_file(str(Path(folder) / "tokenizer.json"))
-    result.no_padding()
-    result.enable_truncation(MAX_LENGTH)
-    return result
 
 
 def padded(token_lists, device="cpu"):
     """-> (ids, mask), both as long as the longest of the batch."""
     import torch
 
-    longest = max(map(len, token_lists))
-    ids = torch.zeros(len(token_lists), longest, dtype=torch.long)
-    mask = torch.zeros_like(ids)
-    for row, tokens in enumerate(token_lists):
-        ids[row, : len(tokens)] = torch.tensor(tokens)
-        mask[row, : len(tokens)] = 1
-    return ids.to(device), mask.to(device)
+    return tuple(torch.from_numpy(array).to(device) for array in padded_arrays(token_lists))
 
 
-def build(folder, attention, seed):
+def build(folder, attention, seed, sizes=HEADS):
     import torch
     import transformers
 
@@ -70,7 +32,7 @@ def build(folder, attention, seed):
     transformers.logging.disable_progress_bar()
     torch.manual_seed(seed)
 
-    class ThreeHeads(torch.nn.Module):
+    class EncoderWithHeads(torch.nn.Module):
         def __init__(self):
             super().__init__()
             path = Path(folder)
@@ -84,7 +46,7 @@ def build(folder, attention, seed):
             )
             self.dropout = torch.nn.Dropout(0.1)
             width = self.encoder.config.hidden_size
-            self.heads = torch.nn.ModuleList(torch.nn.Linear(width, labels) for labels in HEADS)
+            self.heads = torch.nn.ModuleList(torch.nn.Linear(width, labels) for labels in sizes)
 
         def forward(self, ids, mask):
             hidden = self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
@@ -92,7 +54,18 @@ def build(folder, attention, seed):
             pooled = self.dropout((hidden * weights).sum(1) / weights.sum(1))
             return [head(pooled) for head in self.heads]
 
-    return ThreeHeads()
+    return EncoderWithHeads()
+
+
+def build_trained(bundle, attention):
+    """The encoder and the heads of a bundle, without its lexical model."""
+    from safetensors.torch import load_file
+
+    model = build(bundle.folder, attention, 0, [len(tier.labels) for tier in bundle.tiers])
+    tensors = load_file(bundle.folder / "heads.safetensors")
+    for tier, head in zip(bundle.tiers, model.heads):
+        head.load_state_dict({part: tensors[f"{tier.name}.{part}"].float() for part in ("weight", "bias")})
+    return model.eval()
 
 
 def add_device(options):
@@ -112,12 +85,3 @@ def finish(device):
 
     if device == "cuda":
         torch.cuda.synchronize()
-
-
-def peak_mib():
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
-
-
-def cpu_seconds():
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime

@@ -9,9 +9,8 @@ import argparse
 import json
 import time
 
-from three_heads import (
-    HEADS, MODEL, add_device, autocast, build, cpu_seconds, finish, limit_threads, padded, peak_mib, read_rows, tokenizer,
-)
+from coding import cpu_seconds, peak_mib, read_rows, tokenizer
+from three_heads import HEADS, MODEL, add_device, autocast, build, finish, limit_threads, padded
 
 NOT_ASKED = -100
 

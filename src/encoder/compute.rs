@@ -16,8 +16,11 @@ pub enum Precision {
     /// 32 bits.
     #[default]
     F32,
-    /// 16 bits with the range of 32: faster on GPUs that know it, slower on the CPU.
+    /// 16 bits with the range of 32.
     Bf16,
+    /// 8 bits, with a step for every output of a map and every row of its input; on the CPU, for
+    /// weights that are not trained.
+    Int8,
 }
 
 impl Precision {
@@ -27,7 +30,7 @@ impl Precision {
     /// If the device takes no more.
     pub(super) fn of(self, matrix: &Tensor) -> candle_core::Result<Tensor> {
         match self {
-            Self::F32 => Ok(matrix.clone()),
+            Self::F32 | Self::Int8 => Ok(matrix.clone()),
             Self::Bf16 => matrix.to_dtype(DType::BF16),
         }
     }
@@ -160,6 +163,7 @@ pub fn arithmetic(compute: &Compute, cpu: String) -> String {
     match compute.precision {
         Precision::F32 => place,
         Precision::Bf16 => format!("{place} bf16"),
+        Precision::Int8 => format!("{place} int8"),
     }
 }
 

@@ -9,6 +9,7 @@ mod compute;
 mod config;
 mod deberta;
 mod gguf;
+pub mod kernels;
 mod layered;
 mod llama;
 mod lora;

@@ -1,0 +1,172 @@
+//! Products of 8-bit numbers, added up exactly in 32 bits.
+//!
+//! Weights have one step an output: w ≈ step · s, s from -127 to 127. Activations have one step and
+//! one least value a row: x ≈ least + step · u, u from 0 to 255. So the product of a row and an
+//! output is x_step · w_step · Σ s u + least · w_step · Σ s + bias (Jacob et al. 2018, per channel and
+//! per row).
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod portable;
+#[cfg(target_arch = "x86_64")]
+mod vnni256;
+
+use super::operand::{Operand, byte_row};
+use super::tile::{self, Part, Tiles};
+use super::{Level, STRIP};
+
+/// Four numbers of each of sixteen outputs.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
+struct Line([i8; 4 * STRIP]);
+
+/// Weights in strips: of each strip, line k holds what inputs 4k to 4k + 3 are worth to sixteen
+/// outputs, output by output.
+#[derive(Clone, Debug)]
+pub struct Int8Weights {
+    lines: Vec<Line>,
+    inputs: usize,
+    /// The step of each output, in whole strips.
+    steps: Vec<f32>,
+    /// The sum of each output's weights as they are after rounding, in whole strips.
+    sums: Vec<f32>,
+}
+
+impl Int8Weights {
+    /// Packs `[outputs, inputs]`.
+    pub fn pack(weight: &[f32], inputs: usize) -> Self {
+        let groups = byte_row(inputs) / 4;
+        let outputs = weight.len() / inputs;
+        let strips = outputs.div_ceil(STRIP);
+        let mut lines = vec![Line([0; 4 * STRIP]); strips * groups];
+        let mut steps = vec![0.0; strips * STRIP];
+        let mut sums = vec![0.0; strips * STRIP];
+        for (output, row) in weight.chunks_exact(inputs).enumerate() {
+            let largest = row.iter().fold(0f32, |most, w| most.max(w.abs()));
+            let step = largest / 127.0;
+            let inverse = if step > 0.0 { 1.0 / step } else { 0.0 };
+            let strip = &mut lines[output / STRIP * groups..][..groups];
+            let mut sum = 0;
+            for (i, w) in row.iter().enumerate() {
+                let s = (w * inverse).round() as i8;
+                strip[i / 4].0[output % STRIP * 4 + i % 4] = s;
+                sum += i32::from(s);
+            }
+            (steps[output], sums[output]) = (step, step * sum as f32);
+        }
+        Self { lines, inputs, steps, sums }
+    }
+}
+
+/// A part of the product; `a` has rows `a_row` bytes apart, strips of `b` are `b_strip` lines apart,
+/// `depth` counts groups of four.
+#[derive(Clone, Copy)]
+struct Product {
+    a: *const u8,
+    a_row: usize,
+    a_steps: *const f32,
+    a_least: *const f32,
+    depth: usize,
+    b: *const Line,
+    b_strip: usize,
+    b_steps: *const f32,
+    b_sums: *const f32,
+    bias: *const f32,
+    c: *mut f32,
+    c_row: usize,
+}
+
+impl Part for Product {
+    unsafe fn moved(&self, rows: usize, strips: usize) -> Self {
+        // SAFETY: the caller keeps the part within the matrices.
+        unsafe {
+            Self {
+                a: self.a.add(rows * self.a_row),
+                a_steps: self.a_steps.add(rows),
+                a_least: self.a_least.add(rows),
+                b: self.b.add(strips * self.b_strip),
+                b_steps: self.b_steps.add(strips * STRIP),
+                b_sums: self.b_sums.add(strips * STRIP),
+                bias: self.bias.add(strips * STRIP),
+                c: self.c.add(rows * self.c_row + strips * STRIP),
+                ..*self
+            }
+        }
+    }
+
+    fn into_target(self, target: *mut f32, row: usize) -> Self {
+        Self { c: target, c_row: row, ..self }
+    }
+
+    fn target(&self) -> (*mut f32, usize) {
+        (self.c, self.c_row)
+    }
+}
+
+fn tiles(level: Level) -> Tiles<Product> {
+    match level {
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512Vnni | Level::Avx512Bf16 => avx512::TILES,
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2Vnni => vnni256::TILES,
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 | Level::Avx512 => avx2::TILES,
+        _ => portable::TILES,
+    }
+}
+
+/// y = x Wᵀ + bias.
+///
+/// # Panics
+/// If the lengths do not match.
+pub fn multiply(
+    level: Level,
+    x: &Operand,
+    weights: &Int8Weights,
+    bias: &[f32],
+    y: &mut [f32],
+    outputs: usize,
+) {
+    multiply_by(tiles(level), x, weights, bias, y, outputs);
+}
+
+fn multiply_by(
+    tiles: Tiles<Product>,
+    x: &Operand,
+    weights: &Int8Weights,
+    bias: &[f32],
+    y: &mut [f32],
+    outputs: usize,
+) {
+    let (bytes, rows) = (byte_row(weights.inputs), y.len() / outputs);
+    let strips = outputs.div_ceil(STRIP);
+    assert!(
+        x.bytes.len() == rows * bytes
+            && x.steps.len() == rows
+            && x.least.len() == rows
+            && weights.lines.len() == strips * bytes / 4
+            && weights.steps.len() == strips * STRIP
+            && weights.sums.len() == strips * STRIP
+            && bias.len() == strips * STRIP
+            && y.len() == rows * outputs
+    );
+    let whole = Product {
+        a: x.bytes.as_ptr(),
+        a_row: bytes,
+        a_steps: x.steps.as_ptr(),
+        a_least: x.least.as_ptr(),
+        depth: bytes / 4,
+        b: weights.lines.as_ptr(),
+        b_strip: bytes / 4,
+        b_steps: weights.steps.as_ptr(),
+        b_sums: weights.sums.as_ptr(),
+        bias: bias.as_ptr(),
+        c: y.as_mut_ptr(),
+        c_row: outputs,
+    };
+    // SAFETY: the assertion keeps every entry that the tiles reach within the slices, of which `y`
+    // is borrowed mutably; the tiles are those of a level that the caller found on this processor.
+    unsafe { tile::multiply(whole, rows, outputs, tiles) }
+}

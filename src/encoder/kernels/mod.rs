@@ -1,0 +1,28 @@
+//! Products of activations with weights that never change: y = x Wᵀ + b, in 32, 16 or 8 bits, by the
+//! widest instructions that the processor has.
+//!
+//! Weights are packed once, in strips of sixteen outputs. A tile of a few rows and strips is kept in
+//! registers over the whole inner dimension, so that a row's result depends neither on the rows
+//! beside it nor on their number (Goto and van de Geijn 2008 describe the general scheme).
+//!
+//! Processors of other kinds run the portable tiles, which compilers turn into their vector
+//! instructions (NEON on ARM).
+
+mod affine;
+mod bfloat;
+mod float;
+mod int8;
+mod level;
+mod operand;
+mod tile;
+
+pub use affine::PackedAffine;
+pub use float::{View, multiply_views};
+pub use level::Level;
+pub use operand::Operand;
+
+/// Outputs of a strip.
+pub const STRIP: usize = 16;
+
+#[cfg(test)]
+mod tests;

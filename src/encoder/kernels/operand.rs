@@ -1,0 +1,153 @@
+//! The left side of a product, brought to the format of the weights row by row.
+
+use super::STRIP;
+use crate::encoder::Precision;
+
+/// Rows of activations as a product takes them. In 32 bits they are used as they are.
+#[derive(Clone, Debug, Default)]
+pub struct Operand {
+    /// Two bf16 numbers each, the earlier in the low half.
+    pub(super) pairs: Vec<u32>,
+    /// u8 numbers: x ≈ least + step · u.
+    pub(super) bytes: Vec<u8>,
+    /// One step a row.
+    pub(super) steps: Vec<f32>,
+    /// The least value of each row.
+    pub(super) least: Vec<f32>,
+}
+
+/// The distance of rows of pairs.
+pub(super) fn pair_row(width: usize) -> usize {
+    width.div_ceil(2)
+}
+
+/// The distance of rows of bytes.
+pub(super) fn byte_row(width: usize) -> usize {
+    width.next_multiple_of(4)
+}
+
+/// The bf16 number nearest to x, of two the even one, in the low half.
+#[inline(always)]
+pub(super) fn bf16(x: f32) -> u32 {
+    let bits = x.to_bits();
+    let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16;
+    if x.is_nan() { 0x7fc0 } else { rounded }
+}
+
+impl Operand {
+    /// Takes the rows of `x`, `[rows, width]`.
+    pub fn load(&mut self, x: &[f32], width: usize, precision: Precision) {
+        match precision {
+            Precision::F32 => {}
+            Precision::Bf16 => self.load_pairs(x, width),
+            Precision::Int8 => self.load_bytes(x, width),
+        }
+    }
+
+    fn load_pairs(&mut self, x: &[f32], width: usize) {
+        let row = pair_row(width);
+        self.pairs.resize((x.len() / width) * row, 0);
+        let pairs = &mut self.pairs;
+        pulp::Arch::new().dispatch(|| {
+            for (x, out) in x.chunks_exact(width).zip(pairs.chunks_exact_mut(row)) {
+                for (pair, out) in x.chunks_exact(2).zip(out.iter_mut()) {
+                    *out = bf16(pair[0]) | bf16(pair[1]) << 16;
+                }
+                if width % 2 == 1 {
+                    out[row - 1] = bf16(x[width - 1]);
+                }
+            }
+        });
+    }
+
+    fn load_bytes(&mut self, x: &[f32], width: usize) {
+        let (rows, row) = (x.len() / width, byte_row(width));
+        self.bytes.resize(rows * row, 0);
+        self.steps.resize(rows, 0.0);
+        self.least.resize(rows, 0.0);
+        let (bytes, steps, least) = (&mut self.bytes, &mut self.steps, &mut self.least);
+        pulp::Arch::new().dispatch(|| {
+            let scales = steps.iter_mut().zip(least.iter_mut());
+            for ((x, out), (step, least)) in
+                x.chunks_exact(width).zip(bytes.chunks_exact_mut(row)).zip(scales)
+            {
+                (*step, *least) = quantise(x, out);
+            }
+        });
+    }
+}
+
+/// Writes the row as 256 equal steps from its least to its greatest value; returns the step and
+/// the least value.
+#[inline(always)]
+fn quantise(x: &[f32], out: &mut [u8]) -> (f32, f32) {
+    // Adding it leaves an integer in the lowest bits of the sum.
+    const ROUND: f32 = 12_582_912.0;
+    let (least, greatest) = range(x);
+    let step = (greatest - least) * (1.0 / 255.0);
+    let inverse = if step > 0.0 { 1.0 / step } else { 0.0 };
+    for (x, out) in x.iter().zip(out) {
+        *out = ((x - least) * inverse + ROUND).to_bits() as u8;
+    }
+    (step, least)
+}
+
+/// The least and the greatest value.
+#[inline(always)]
+fn range(x: &[f32]) -> (f32, f32) {
+    let (mut low, mut high) = ([f32::INFINITY; STRIP], [f32::NEG_INFINITY; STRIP]);
+    let chunks = x.chunks_exact(STRIP);
+    let rest = chunks.remainder();
+    for chunk in chunks {
+        for i in 0..STRIP {
+            low[i] = if chunk[i] < low[i] { chunk[i] } else { low[i] };
+            high[i] = if chunk[i] > high[i] { chunk[i] } else { high[i] };
+        }
+    }
+    for (i, &x) in rest.iter().enumerate() {
+        low[i] = low[i].min(x);
+        high[i] = high[i].max(x);
+    }
+    (low.into_iter().fold(f32::INFINITY, f32::min), high.into_iter().fold(f32::NEG_INFINITY, f32::max))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::encoder::ops::gradient_check::values;
+
+    #[test]
+    fn rounding_goes_to_the_nearest_even_number() {
+        for (x, expected) in [(1.0f32, 0x3f80), (1.003_906_3, 0x3f80), (1.011_718_8, 0x3f82)] {
+            assert_eq!(bf16(x), expected, "{x}");
+        }
+        assert_eq!(bf16(f32::INFINITY), 0x7f80);
+        assert_eq!(bf16(f32::MAX), 0x7f80);
+        assert_eq!(bf16(-0.0), 0x8000);
+        assert!(f32::from_bits(bf16(f32::NAN) << 16).is_nan());
+    }
+
+    #[test]
+    fn bytes_are_within_half_a_step() {
+        for width in [1, 3, 4, 16, 37] {
+            let x = values(3 * width, width as u64);
+            let mut operand = Operand::default();
+            operand.load(&x, width, Precision::Int8);
+            for (r, row) in x.chunks_exact(width).enumerate() {
+                for (i, x) in row.iter().enumerate() {
+                    let u = f32::from(operand.bytes[r * byte_row(width) + i]);
+                    let back = operand.least[r] + operand.steps[r] * u;
+                    assert!((back - x).abs() <= 0.501 * operand.steps[r] + 1e-7);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_of_one_value_has_no_step() {
+        let mut operand = Operand::default();
+        operand.load(&[-2.5; 8], 8, Precision::Int8);
+        assert_eq!((operand.steps[0], operand.least[0]), (0.0, -2.5));
+        assert_eq!(operand.bytes, [0; 8]);
+    }
+}
