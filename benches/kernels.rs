@@ -17,7 +17,7 @@ fn products(criterion: &mut Criterion) {
             for level in Level::ALL.into_iter().filter(|level| level.is_here()) {
                 let packed = PackedAffine::new(&weight, inputs, None, precision, level);
                 let mut operand = Operand::default();
-                operand.load(&x, inputs, precision);
+                operand.load(level, &x, inputs, precision);
                 let mut y = vec![0.0; rows * outputs];
                 let name = BenchmarkId::new(format!("{precision:?}"), level);
                 group.bench_function(name, |bencher| {

@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use super::Global;
 use super::messages::Messages;
 use super::process::kernel_level;
+use crate::encoder::kernels::Level;
 use crate::encoder::{Compute, Found, Precision, arithmetic, find_device};
 use crate::error::Result;
 
@@ -22,8 +23,10 @@ pub struct PrecisionArgs {
 enum Format {
     /// 32 bits
     F32,
-    /// 16 bits: faster on a GPU, slower on the CPU
+    /// 16 bits
     Bf16,
+    /// 8 bits
+    Int8,
 }
 
 impl PrecisionArgs {
@@ -35,8 +38,9 @@ impl PrecisionArgs {
         let precision = match self.precision {
             Format::F32 => Precision::F32,
             Format::Bf16 => Precision::Bf16,
+            Format::Int8 => Precision::Int8,
         };
-        Ok(Compute { device: device(global, messages)?, precision })
+        Ok(Compute { device: device(global, messages)?, precision, level: Level::best() })
     }
 }
 

@@ -120,7 +120,8 @@ pub(super) fn train_bundle(
 ) -> Result<()> {
     let started = Instant::now();
     let Request { codebook, rows, base, recipe, output, force, seed, device } = request;
-    let compute = Compute { device: device.clone(), precision: recipe.precision };
+    let compute =
+        Compute { device: device.clone(), precision: recipe.precision, ..Compute::default() };
     let run = RunFolder::of(output);
     let files = ModelFiles::find(base)?;
     let config = files.config()?;

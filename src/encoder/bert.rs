@@ -34,12 +34,12 @@ struct Layer {
 }
 
 /// How a family names the parts of a layer.
-struct Names {
-    layers: &'static str,
-    query: &'static str,
-    key: &'static str,
-    value: &'static str,
-    block: BlockNames,
+pub(super) struct Names {
+    pub layers: &'static str,
+    pub query: &'static str,
+    pub key: &'static str,
+    pub value: &'static str,
+    pub block: BlockNames,
 }
 
 const BERT: Names = Names {
@@ -65,7 +65,7 @@ const DISTILBERT: Names = Names {
 };
 
 impl BertConfig {
-    fn names(&self) -> Names {
+    pub(super) fn names(&self) -> Names {
         if self.model_type == "distilbert" { DISTILBERT } else { BERT }
     }
 }
@@ -120,8 +120,8 @@ impl Architecture for BertConfig {
     }
 }
 
-const POSITIONS: &str = "embeddings.position_embeddings.weight";
-const KINDS: &str = "embeddings.token_type_embeddings.weight";
+pub(super) const POSITIONS: &str = "embeddings.position_embeddings.weight";
+pub(super) const KINDS: &str = "embeddings.token_type_embeddings.weight";
 
 impl Bert {
     /// Builds the encoder on its parameters.

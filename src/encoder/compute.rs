@@ -6,6 +6,7 @@ use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::kernels::Level;
 use crate::error::{Error, Result};
 
 /// The number format in which an encoder's matrices are multiplied. Weights that are trained,
@@ -43,11 +44,13 @@ pub struct Compute {
     pub device: Device,
     /// The format of its matrix products.
     pub precision: Precision,
+    /// The instructions by which the CPU multiplies by weights that are not trained.
+    pub level: Level,
 }
 
 impl Default for Compute {
     fn default() -> Self {
-        Self { device: Device::Cpu, precision: Precision::F32 }
+        Self { device: Device::Cpu, precision: Precision::F32, level: Level::best() }
     }
 }
 
@@ -153,11 +156,11 @@ fn open(kind: &str, number: usize) -> std::result::Result<Device, String> {
     })
 }
 
-/// What a result depends on besides its inputs: the processor's instruction sets `cpu`, or the
-/// GPU's model; and the number format, where it is not f32.
+/// What a result depends on besides its inputs: the processor's instruction sets `cpu` and the
+/// level of its kernels, or the GPU's model; and the number format, where it is not f32.
 pub fn arithmetic(compute: &Compute, cpu: String) -> String {
     let place = match &compute.device {
-        Device::Cpu => cpu,
+        Device::Cpu => format!("{cpu} {}", compute.level),
         device => device_name(device),
     };
     match compute.precision {
@@ -184,7 +187,7 @@ pub fn device_name(device: &Device) -> String {
 /// Tokens that a batch without gradients holds at most. On the CPU a batch stays within the
 /// caches of one core; a GPU wants more at once.
 pub fn batch_tokens(device: &Device) -> usize {
-    if device.is_cpu() { 2048 } else { 16_384 }
+    if device.is_cpu() { 256 } else { 16_384 }
 }
 
 /// Applies `f` to every item, in order: on the CPU by all cores, each item on one; on a GPU, whose

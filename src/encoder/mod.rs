@@ -8,6 +8,7 @@ mod cache;
 mod compute;
 mod config;
 mod deberta;
+mod fused;
 mod gguf;
 pub mod kernels;
 mod layered;
@@ -21,6 +22,7 @@ mod source;
 mod tokens;
 mod weights;
 
+pub use affine::Affine;
 pub use batch::{PackedBatch, by_length, pack};
 pub use bert::Bert;
 pub use cache::{HubId, hub_cache, hub_home};
@@ -39,13 +41,14 @@ pub use sentencepiece::{SENTENCEPIECE, tokenizer_json};
 pub use shards::{INDEX, WEIGHTS, is_pickle, listed, refuse_pickle};
 pub use source::{ADAPTER_CONFIG, ADAPTER_WEIGHTS, ModelFiles, SHIPPED};
 pub use tokens::{Cut, TokenizedText, Tokens};
-pub use weights::{Parameters, TensorSpec, load_weights, save_weights};
+pub use weights::{Packing, Parameters, TensorSpec, load_weights, save_weights};
 
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 
 use crate::error::{Error, Result};
+use fused::FusedBert;
 use layered::{forward, forward_recomputing};
 use ops::{AttentionMask, DropoutMask};
 
@@ -99,6 +102,8 @@ pub const POOLING_QUERY: &str = "pooling.query";
 #[derive(Clone, Debug)]
 enum Architecture {
     Bert(Arc<Bert>),
+    /// A BERT whose weights never change, on the CPU.
+    Fused(Arc<FusedBert>),
     Deberta(Arc<Deberta>),
     Llama(Arc<Llama>),
     ModernBert(Arc<ModernBert>),
@@ -112,6 +117,9 @@ impl Encoder {
     /// If a tensor is missing or has another shape than the configuration says.
     pub fn new(config: &EncoderConfig, pooling: Pooling, parameters: &Parameters) -> Result<Self> {
         let architecture = match config {
+            EncoderConfig::Bert(c) if parameters.packing().is_some() => {
+                Architecture::Fused(Arc::new(FusedBert::new(c, parameters)?))
+            }
             EncoderConfig::Bert(c) => Architecture::Bert(Arc::new(Bert::new(c, parameters)?)),
             EncoderConfig::Deberta(c) => {
                 Architecture::Deberta(Arc::new(Deberta::new(c, parameters)?))
@@ -138,6 +146,7 @@ impl Encoder {
     pub fn forward(&self, batch: &PackedBatch, noise: &mut dyn Noise) -> Result<Tensor> {
         match &self.architecture {
             Architecture::Bert(bert) => forward(&**bert, batch, noise),
+            Architecture::Fused(bert) => bert.states(batch),
             Architecture::Deberta(deberta) => forward(&**deberta, batch, noise),
             Architecture::Llama(llama) => forward(&**llama, batch, noise),
             Architecture::ModernBert(bert) => forward(&**bert, batch, noise),
@@ -150,7 +159,10 @@ impl Encoder {
     /// # Errors
     /// As [`Encoder::forward`].
     pub fn embed(&self, batch: &PackedBatch, noise: &mut dyn Noise) -> Result<Tensor> {
-        self.pooled(&self.forward(batch, noise)?, batch)
+        match &self.architecture {
+            Architecture::Fused(bert) if self.query.is_none() => bert.pooled(batch, self.pooling),
+            _ => self.pooled(&self.forward(batch, noise)?, batch),
+        }
     }
 
     /// As [`Encoder::embed`], but the backward pass computes each layer again instead of keeping

@@ -6,6 +6,7 @@ use candle_core::{DType, Device, Tensor};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 
+use super::kernels::Level;
 use super::{Compute, Precision};
 use crate::error::{Error, Result};
 
@@ -42,6 +43,16 @@ pub struct Parameters {
     tensors: BTreeMap<String, Tensor>,
     low_rank: BTreeMap<String, LowRank>,
     precision: Precision,
+    packing: Option<Packing>,
+}
+
+/// How matrices that never change are packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Packing {
+    /// The format that they are held in.
+    pub precision: Precision,
+    /// The instructions that multiply by them.
+    pub level: Level,
 }
 
 /// A low-rank adaptation of a module: A `[rank, inputs]`, B `[outputs, rank]` and the factor of
@@ -59,11 +70,25 @@ impl Parameters {
         Self { low_rank, ..self }
     }
 
+    /// The same tensors, whose matrices maps pack when they are built: they must never change.
+    pub fn packed(self, packing: Packing) -> Self {
+        Self { packing: Some(packing), ..self }
+    }
+
+    /// How maps pack their matrices, if they do.
+    pub fn packing(&self) -> Option<Packing> {
+        self.packing
+    }
+
     /// The tensors of an encoder that is not trained, where and how it computes.
     ///
     /// # Errors
     /// If the device takes no more.
     pub fn on(self, specs: &[TensorSpec], compute: &Compute) -> Result<Self> {
+        let Compute { precision, level, .. } = *compute;
+        if compute.device.is_cpu() {
+            return Ok(self.packed(Packing { precision, level }));
+        }
         let linear: BTreeSet<&str> =
             specs.iter().filter(|s| s.is_linear()).map(|s| s.name.as_str()).collect();
         let there = |(name, tensor): (String, Tensor)| {

@@ -4,8 +4,8 @@ use candle_core::{D, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::codebook::{Codebook, Tier, TierKind};
-use crate::encoder::ops::{Pooling, linear, pool, product};
-use crate::encoder::{PackedBatch, Parameters, TensorSpec};
+use crate::encoder::ops::{Pooling, pool};
+use crate::encoder::{Affine, PackedBatch, Parameters, TensorSpec};
 use crate::error::Result;
 
 /// How heads are built.
@@ -78,8 +78,8 @@ pub struct Heads {
 #[derive(Clone, Debug)]
 struct TierHead {
     kind: TierKind,
-    hidden: Option<(Tensor, Tensor)>,
-    weight: Tensor,
+    hidden: Option<Affine>,
+    output: Affine,
     bias: Tensor,
     chain: Option<Chain>,
 }
@@ -88,7 +88,7 @@ struct TierHead {
 #[derive(Clone, Debug)]
 struct Chain {
     /// `[labels, labels above]`; none for the first tier.
-    weight: Option<Tensor>,
+    map: Option<Affine>,
     /// The bias with which the tiers below see this one.
     bias: Tensor,
 }
@@ -100,20 +100,23 @@ impl Heads {
     /// If a tensor is missing.
     pub fn new(codebook: &Codebook, shape: HeadShape, parameters: &Parameters) -> Result<Self> {
         let of_tier = |(at, tier): (usize, &Tier)| {
-            let part = |part: &str| parameters.get(&format!("{}.{part}", tier.name));
-            let bias = part("bias")?;
+            let name = &tier.name;
+            let bias = parameters.get(&format!("{name}.bias"))?;
             let hidden = match shape.hidden {
                 0 => None,
-                _ => Some((part("hidden.weight")?, part("hidden.bias")?)),
+                _ => Some(Affine::new(parameters, &format!("{name}.hidden"))?),
             };
             let chain = match shape.chained {
                 false => None,
                 true => Some(Chain {
-                    weight: (at > 0).then(|| part("chain.weight")).transpose()?,
-                    bias: part("chain.bias").unwrap_or_else(|_| bias.clone()),
+                    map: (at > 0)
+                        .then(|| Affine::unbiased(parameters, &format!("{name}.chain")))
+                        .transpose()?,
+                    bias: parameters.get(&chain_bias(tier)).unwrap_or_else(|_| bias.clone()),
                 }),
             };
-            Ok(TierHead { kind: tier.kind, hidden, weight: part("weight")?, bias, chain })
+            let output = Affine::new(parameters, name)?;
+            Ok(TierHead { kind: tier.kind, hidden, output, bias, chain })
         };
         Ok(Self { tiers: codebook.tiers.iter().enumerate().map(of_tier).collect::<Result<_>>()? })
     }
@@ -129,9 +132,8 @@ impl Heads {
         for head in &self.tiers {
             let mut logits = head.own(pooled)?;
             if let Some(chain) = &head.chain {
-                if let Some(weight) = &chain.weight {
-                    let above = Tensor::cat(&seen, 1)?;
-                    logits = (logits + product(&above, weight, 1.0)?)?;
+                if let Some(map) = &chain.map {
+                    logits = (logits + map.of(&Tensor::cat(&seen, 1)?)?)?;
                 }
                 let moved = (&chain.bias - &head.bias)?.detach();
                 seen.push(probabilities(&logits.detach().broadcast_add(&moved)?, head.kind)?);
@@ -149,10 +151,8 @@ impl TierHead {
     /// The logits without what the tiers above say.
     fn own(&self, pooled: &Tensor) -> candle_core::Result<Tensor> {
         match &self.hidden {
-            None => linear(pooled, &self.weight, &self.bias),
-            Some((weight, bias)) => {
-                linear(&linear(pooled, weight, bias)?.tanh()?, &self.weight, &self.bias)
-            }
+            None => self.output.of(pooled),
+            Some(hidden) => self.output.of(&hidden.of(pooled)?.tanh()?),
         }
     }
 }

@@ -58,6 +58,11 @@ impl PackedAffine {
         Self { inputs, outputs, bias: padded, weights, level }
     }
 
+    /// The instructions that it multiplies by.
+    pub fn level(&self) -> Level {
+        self.level
+    }
+
     /// Columns of x.
     pub fn inputs(&self) -> usize {
         self.inputs
@@ -100,7 +105,7 @@ impl PackedAffine {
     /// y for `x`, loaded into a new operand.
     pub fn apply(&self, x: &[f32]) -> Vec<f32> {
         let mut operand = Operand::default();
-        operand.load(x, self.inputs, self.precision());
+        operand.load(self.level, x, self.inputs, self.precision());
         let mut y = vec![0.0; x.len() / self.inputs * self.outputs];
         self.multiply(x, &operand, &mut y);
         y

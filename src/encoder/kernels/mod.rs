@@ -12,6 +12,7 @@ mod affine;
 mod bfloat;
 mod float;
 mod int8;
+pub(super) mod lanes;
 mod level;
 mod operand;
 mod tile;
@@ -19,7 +20,7 @@ mod tile;
 pub use affine::PackedAffine;
 pub use float::{View, multiply_views};
 pub use level::Level;
-pub use operand::Operand;
+pub use operand::{Operand, Rows as OperandRows};
 
 /// Outputs of a strip.
 pub const STRIP: usize = 16;

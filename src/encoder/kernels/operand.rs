@@ -1,7 +1,9 @@
 //! The left side of a product, brought to the format of the weights row by row.
 
-use super::STRIP;
+use super::lanes::{self, Pass};
+use super::{Level, STRIP};
 use crate::encoder::Precision;
+use crate::encoder::ops::MultiplyAdd;
 
 /// Rows of activations as a product takes them. In 32 bits they are used as they are.
 #[derive(Clone, Debug, Default)]
@@ -34,60 +36,95 @@ pub(super) fn bf16(x: f32) -> u32 {
     if x.is_nan() { 0x7fc0 } else { rounded }
 }
 
+/// An operand that takes its rows one after another.
+pub struct Rows<'a> {
+    operand: &'a mut Operand,
+    precision: Precision,
+    next: usize,
+}
+
 impl Operand {
     /// Takes the rows of `x`, `[rows, width]`.
-    pub fn load(&mut self, x: &[f32], width: usize, precision: Precision) {
-        match precision {
-            Precision::F32 => {}
-            Precision::Bf16 => self.load_pairs(x, width),
-            Precision::Int8 => self.load_bytes(x, width),
+    pub fn load(&mut self, level: Level, x: &[f32], width: usize, precision: Precision) {
+        struct Load<'a>(&'a [f32], usize, Rows<'a>);
+        impl Pass for Load<'_> {
+            #[inline(always)]
+            fn run<F: MultiplyAdd>(self) {
+                let Self(x, width, mut rows) = self;
+                for row in x.chunks_exact(width) {
+                    rows.push::<F>(row);
+                }
+            }
+        }
+        let rows = self.begin(x.len() / width, width, precision);
+        if precision != Precision::F32 {
+            lanes::run(level, Load(x, width, rows));
         }
     }
 
-    fn load_pairs(&mut self, x: &[f32], width: usize) {
-        let row = pair_row(width);
-        self.pairs.resize((x.len() / width) * row, 0);
-        let pairs = &mut self.pairs;
-        pulp::Arch::new().dispatch(|| {
-            for (x, out) in x.chunks_exact(width).zip(pairs.chunks_exact_mut(row)) {
-                for (pair, out) in x.chunks_exact(2).zip(out.iter_mut()) {
-                    *out = bf16(pair[0]) | bf16(pair[1]) << 16;
-                }
-                if width % 2 == 1 {
-                    out[row - 1] = bf16(x[width - 1]);
-                }
+    /// Makes room for `rows` rows of `width` values, which are to be pushed.
+    pub fn begin(&mut self, rows: usize, width: usize, precision: Precision) -> Rows<'_> {
+        match precision {
+            Precision::F32 => {}
+            Precision::Bf16 => self.pairs.resize(rows * pair_row(width), 0),
+            Precision::Int8 => {
+                self.bytes.resize(rows * byte_row(width), 0);
+                self.steps.resize(rows, 0.0);
+                self.least.resize(rows, 0.0);
             }
-        });
+        }
+        Rows { operand: self, precision, next: 0 }
     }
+}
 
-    fn load_bytes(&mut self, x: &[f32], width: usize) {
-        let (rows, row) = (x.len() / width, byte_row(width));
-        self.bytes.resize(rows * row, 0);
-        self.steps.resize(rows, 0.0);
-        self.least.resize(rows, 0.0);
-        let (bytes, steps, least) = (&mut self.bytes, &mut self.steps, &mut self.least);
-        pulp::Arch::new().dispatch(|| {
-            let scales = steps.iter_mut().zip(least.iter_mut());
-            for ((x, out), (step, least)) in
-                x.chunks_exact(width).zip(bytes.chunks_exact_mut(row)).zip(scales)
-            {
-                (*step, *least) = quantise(x, out);
+impl Rows<'_> {
+    /// Takes the next row.
+    ///
+    /// # Panics
+    /// If there is no room for it.
+    #[inline(always)]
+    pub fn push<F: MultiplyAdd>(&mut self, row: &[f32]) {
+        let Operand { pairs, bytes, steps, least } = self.operand;
+        match self.precision {
+            Precision::F32 => {}
+            Precision::Bf16 => {
+                let length = pair_row(row.len());
+                pair_up(row, &mut pairs[self.next * length..][..length]);
             }
-        });
+            Precision::Int8 => {
+                let length = byte_row(row.len());
+                let bytes = &mut bytes[self.next * length..][..length];
+                (steps[self.next], least[self.next]) = quantise::<F>(row, bytes);
+            }
+        }
+        self.next += 1;
+    }
+}
+
+/// Writes the row as pairs of bf16 numbers.
+#[inline(always)]
+fn pair_up(row: &[f32], out: &mut [u32]) {
+    let pairs = row.chunks_exact(2);
+    if let [last] = pairs.remainder() {
+        out[row.len() / 2] = bf16(*last);
+    }
+    for (pair, out) in pairs.zip(out) {
+        *out = bf16(pair[0]) | bf16(pair[1]) << 16;
     }
 }
 
 /// Writes the row as 256 equal steps from its least to its greatest value; returns the step and
 /// the least value.
 #[inline(always)]
-fn quantise(x: &[f32], out: &mut [u8]) -> (f32, f32) {
+fn quantise<F: MultiplyAdd>(x: &[f32], out: &mut [u8]) -> (f32, f32) {
     // Adding it leaves an integer in the lowest bits of the sum.
     const ROUND: f32 = 12_582_912.0;
     let (least, greatest) = range(x);
     let step = (greatest - least) * (1.0 / 255.0);
     let inverse = if step > 0.0 { 1.0 / step } else { 0.0 };
+    let moved = -least * inverse;
     for (x, out) in x.iter().zip(out) {
-        *out = ((x - least) * inverse + ROUND).to_bits() as u8;
+        *out = (F::of(*x, inverse, moved) + ROUND).to_bits() as u8;
     }
     (step, least)
 }
@@ -132,7 +169,7 @@ mod tests {
         for width in [1, 3, 4, 16, 37] {
             let x = values(3 * width, width as u64);
             let mut operand = Operand::default();
-            operand.load(&x, width, Precision::Int8);
+            operand.load(Level::best(), &x, width, Precision::Int8);
             for (r, row) in x.chunks_exact(width).enumerate() {
                 for (i, x) in row.iter().enumerate() {
                     let u = f32::from(operand.bytes[r * byte_row(width) + i]);
@@ -146,7 +183,7 @@ mod tests {
     #[test]
     fn a_row_of_one_value_has_no_step() {
         let mut operand = Operand::default();
-        operand.load(&[-2.5; 8], 8, Precision::Int8);
+        operand.load(Level::best(), &[-2.5; 8], 8, Precision::Int8);
         assert_eq!((operand.steps[0], operand.least[0]), (0.0, -2.5));
         assert_eq!(operand.bytes, [0; 8]);
     }

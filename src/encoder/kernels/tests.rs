@@ -77,7 +77,7 @@ fn held(values: &[f32], precision: Precision, weights: bool) -> Vec<f64> {
         }
         Precision::Int8 => {
             let mut operand = Operand::default();
-            operand.load(values, values.len(), precision);
+            operand.load(Level::best(), values, values.len(), precision);
             let (step, least) = (f64::from(operand.steps[0]), f64::from(operand.least[0]));
             operand.bytes[..values.len()].iter().map(|&u| least + step * f64::from(u)).collect()
         }

@@ -4,8 +4,6 @@ use super::STRIP;
 
 /// Rows of a tile at most.
 pub const MOST_ROWS: usize = 6;
-/// Strips of a tile at most.
-pub const MOST_STRIPS: usize = 4;
 
 /// The tiles of one level by rows and strips, from one of each up.
 pub type Tiles<P> = &'static [&'static [unsafe fn(&P)]];

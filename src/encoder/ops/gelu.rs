@@ -2,7 +2,7 @@
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
-use super::vector::{erf, exp};
+use super::vector::{MultiplyAdd, erf, erf_by, exp};
 use super::{composed, tensor, tensor_values, values};
 
 struct Gelu;
@@ -16,6 +16,13 @@ pub fn gelu(x: &Tensor) -> Result<Tensor> {
         return composed::gelu(x);
     }
     x.apply_op1(Gelu)
+}
+
+/// x Φ(x), by this way to multiply and add.
+#[inline(always)]
+pub fn gelu_by<F: MultiplyAdd>(x: f32) -> f32 {
+    let half = 0.5 * x;
+    F::of(half, erf_by::<F>(x * std::f32::consts::FRAC_1_SQRT_2), half)
 }
 
 #[inline(always)]

@@ -2,7 +2,7 @@
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
-use super::vector::{dot, sum};
+use super::vector::{Apart, MultiplyAdd, dot, sum};
 use super::{composed, dims2, tensor, tensor_values, values};
 
 struct LayerNorm {
@@ -21,20 +21,18 @@ pub fn layer_norm(x: &Tensor, gain: &Tensor, bias: &Tensor, epsilon: f64) -> Res
     x.apply_op3(gain, bias, LayerNorm { epsilon: epsilon as f32 })
 }
 
-impl LayerNorm {
-    /// The mean of the row and the reciprocal of its standard deviation.
-    #[inline(always)]
-    fn moments(&self, row: &[f32]) -> (f32, f32) {
-        let scale = 1.0 / row.len() as f32;
-        let mean = sum(row) * scale;
-        let mut lanes = [0f32; 16];
-        for chunk in row.chunks(16) {
-            for (lane, v) in lanes.iter_mut().zip(chunk) {
-                *lane += (v - mean) * (v - mean);
-            }
+/// The mean of a row and the reciprocal of its standard deviation.
+#[inline(always)]
+pub fn row_moments<F: MultiplyAdd>(row: &[f32], epsilon: f32) -> (f32, f32) {
+    let scale = 1.0 / row.len() as f32;
+    let mean = sum(row) * scale;
+    let mut lanes = [0f32; 16];
+    for chunk in row.chunks(16) {
+        for (lane, v) in lanes.iter_mut().zip(chunk) {
+            *lane = F::of(v - mean, v - mean, *lane);
         }
-        (mean, 1.0 / (sum(&lanes) * scale + self.epsilon).sqrt())
     }
+    (mean, 1.0 / (sum(&lanes) * scale + epsilon).sqrt())
 }
 
 impl CustomOp3 for LayerNorm {
@@ -63,7 +61,7 @@ impl CustomOp3 for LayerNorm {
         let mut y = vec![0f32; x.len()];
         pulp::Arch::new().dispatch(|| {
             for (row, out) in x.chunks_exact(width).zip(y.chunks_exact_mut(width)) {
-                let (mean, scale) = self.moments(row);
+                let (mean, scale) = row_moments::<Apart>(row, self.epsilon);
                 for ((o, v), (g, b)) in out.iter_mut().zip(row).zip(gain.iter().zip(bias)) {
                     *o = (v - mean) * scale * g + b;
                 }
@@ -94,7 +92,7 @@ impl CustomOp3 for LayerNorm {
             for ((row, g), out) in
                 xv.chunks_exact(width).zip(dy.chunks_exact(width)).zip(dx.chunks_exact_mut(width))
             {
-                let (mean, scale) = self.moments(row);
+                let (mean, scale) = row_moments::<Apart>(row, self.epsilon);
                 for i in 0..width {
                     unit[i] = (row[i] - mean) * scale;
                     weighted[i] = g[i] * w[i];

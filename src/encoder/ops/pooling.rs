@@ -43,13 +43,27 @@ pub fn pool(x: &Tensor, segments: &Arc<Segments>, pooling: Pooling) -> Result<Te
     x.apply_op1(pool)
 }
 
-impl Pool {
+/// One vector a text from the states of all tokens: `[tokens, hidden]` → `[texts, hidden]`.
+pub fn pool_rows(x: &[f32], hidden: usize, segments: &Segments, pooling: Pooling) -> Vec<f32> {
+    let mut out = vec![0f32; segments.len() * hidden];
+    for (range, out) in segments.ranges().zip(out.chunks_exact_mut(hidden)) {
+        let (rows, weight) = pooling.share(&range);
+        for row in x[rows.start * hidden..rows.end * hidden].chunks_exact(hidden) {
+            for (o, v) in out.iter_mut().zip(row) {
+                *o += v * weight;
+            }
+        }
+    }
+    out
+}
+
+impl Pooling {
     /// Which rows of a text count, and the weight of each.
-    fn share(&self, text: &Range<usize>) -> (Range<usize>, f32) {
-        match self.pooling {
-            Pooling::Mean | Pooling::Attention => (text.clone(), 1.0 / text.len().max(1) as f32),
-            Pooling::Cls => (text.start..text.end.min(text.start + 1), 1.0),
-            Pooling::Last => (text.end.saturating_sub(1).max(text.start)..text.end, 1.0),
+    fn share(self, text: &Range<usize>) -> (Range<usize>, f32) {
+        match self {
+            Self::Mean | Self::Attention => (text.clone(), 1.0 / text.len().max(1) as f32),
+            Self::Cls => (text.start..text.end.min(text.start + 1), 1.0),
+            Self::Last => (text.end.saturating_sub(1).max(text.start)..text.end, 1.0),
         }
     }
 }
@@ -60,7 +74,7 @@ impl Pool {
         let tokens = self.segments.tokens();
         let mut shares = vec![0.0; self.segments.len() * tokens];
         for (text, range) in self.segments.ranges().enumerate() {
-            let (rows, weight) = self.share(&range);
+            let (rows, weight) = self.pooling.share(&range);
             shares[text * tokens..][rows].fill(weight);
         }
         shares
@@ -78,15 +92,7 @@ impl CustomOp1 for Pool {
         if tokens != self.segments.tokens() {
             bail!("pooling {} tokens meets {tokens} rows", self.segments.tokens());
         }
-        let mut out = vec![0f32; self.segments.len() * hidden];
-        for (range, out) in self.segments.ranges().zip(out.chunks_exact_mut(hidden)) {
-            let (rows, weight) = self.share(&range);
-            for row in x[rows.start * hidden..rows.end * hidden].chunks_exact(hidden) {
-                for (o, v) in out.iter_mut().zip(row) {
-                    *o += v * weight;
-                }
-            }
-        }
+        let out = pool_rows(x, hidden, &self.segments, self.pooling);
         Ok((CpuStorage::F32(out), Shape::from((self.segments.len(), hidden))))
     }
 
@@ -97,7 +103,7 @@ impl CustomOp1 for Pool {
         let dy = tensor_values(&storage, layout)?;
         let mut dx = vec![0f32; tokens * hidden];
         for (range, g) in self.segments.ranges().zip(dy.chunks_exact(hidden)) {
-            let (rows, weight) = self.share(&range);
+            let (rows, weight) = self.pooling.share(&range);
             for row in dx[rows.start * hidden..rows.end * hidden].chunks_exact_mut(hidden) {
                 for (d, g) in row.iter_mut().zip(g) {
                     *d = g * weight;

@@ -5,23 +5,55 @@
 
 const LANES: usize = 16;
 
+/// How a · b + c is computed.
+pub trait MultiplyAdd {
+    /// a · b + c.
+    fn of(a: f32, b: f32, c: f32) -> f32;
+}
+
+/// Rounded once.
+pub struct Fused;
+
+/// Rounded after the product and after the sum, on processors that cannot fuse them.
+pub struct Apart;
+
+impl MultiplyAdd for Fused {
+    #[inline(always)]
+    fn of(a: f32, b: f32, c: f32) -> f32 {
+        a.mul_add(b, c)
+    }
+}
+
+impl MultiplyAdd for Apart {
+    #[inline(always)]
+    fn of(a: f32, b: f32, c: f32) -> f32 {
+        a * b + c
+    }
+}
+
 /// exp(x) in f32, relative error below 3e-7; arguments are held to [-87, 88].
 ///
 /// Range reduction and polynomial after Cephes `expf` (S. L. Moshier).
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
+    exp_by::<Apart>(x)
+}
+
+/// As [`exp`], by this way to multiply and add.
+#[inline(always)]
+pub fn exp_by<F: MultiplyAdd>(x: f32) -> f32 {
     const ROUND: f32 = 12_582_912.0;
     let x = x.clamp(-87.0, 88.0);
-    let shifted = x * std::f32::consts::LOG2_E + ROUND;
+    let shifted = F::of(x, std::f32::consts::LOG2_E, ROUND);
     let n = shifted - ROUND;
-    let r = x - n * 0.693_359_4 - n * -2.121_944_4e-4;
+    let r = F::of(-n, -2.121_944_4e-4, F::of(-n, 0.693_359_4, x));
     let p = 1.987_569_1e-4;
-    let p = p * r + 1.398_199_9e-3;
-    let p = p * r + 8.333_452e-3;
-    let p = p * r + 4.166_579_6e-2;
-    let p = p * r + 1.666_666_5e-1;
-    let p = p * r + 0.5;
-    let y = p * r * r + r + 1.0;
+    let p = F::of(p, r, 1.398_199_9e-3);
+    let p = F::of(p, r, 8.333_452e-3);
+    let p = F::of(p, r, 4.166_579_6e-2);
+    let p = F::of(p, r, 1.666_666_5e-1);
+    let p = F::of(p, r, 0.5);
+    let y = F::of(p * r, r, r) + 1.0;
     let exponent = (shifted.to_bits() as i32).wrapping_sub(ROUND.to_bits() as i32);
     y * f32::from_bits((exponent.wrapping_add(127) << 23) as u32)
 }
@@ -31,20 +63,26 @@ pub fn exp(x: f32) -> f32 {
 /// The rational minimax approximation on [-4, 4] that Eigen and XLA use for f32.
 #[inline(always)]
 pub fn erf(x: f32) -> f32 {
+    erf_by::<Apart>(x)
+}
+
+/// As [`erf`], by this way to multiply and add.
+#[inline(always)]
+pub fn erf_by<F: MultiplyAdd>(x: f32) -> f32 {
     let x = x.clamp(-4.0, 4.0);
     let s = x * x;
     let p = -2.726_142_3e-10;
-    let p = p * s + 2.770_681_4e-8;
-    let p = p * s + -2.101_024e-6;
-    let p = p * s + -5.692_506_4e-5;
-    let p = p * s + -7.349_906e-4;
-    let p = p * s + -2.954_6e-3;
-    let p = p * s + -1.609_603_3e-2;
+    let p = F::of(p, s, 2.770_681_4e-8);
+    let p = F::of(p, s, -2.101_024e-6);
+    let p = F::of(p, s, -5.692_506_4e-5);
+    let p = F::of(p, s, -7.349_906e-4);
+    let p = F::of(p, s, -2.954_6e-3);
+    let p = F::of(p, s, -1.609_603_3e-2);
     let q = -1.456_607_2e-5;
-    let q = q * s + -2.133_740_6e-4;
-    let q = q * s + -1.682_827e-3;
-    let q = q * s + -7.373_329e-3;
-    let q = q * s + -1.426_473_9e-2;
+    let q = F::of(q, s, -2.133_740_6e-4);
+    let q = F::of(q, s, -1.682_827e-3);
+    let q = F::of(q, s, -7.373_329e-3);
+    let q = F::of(q, s, -1.426_473_9e-2);
     x * p / q
 }
 
@@ -115,9 +153,15 @@ pub fn max(values: &[f32]) -> f32 {
 /// Turns a row of scores into probabilities in place.
 #[inline(always)]
 pub fn softmax(row: &mut [f32]) {
+    softmax_by::<Apart>(row);
+}
+
+/// As [`softmax`], by this way to multiply and add.
+#[inline(always)]
+pub fn softmax_by<F: MultiplyAdd>(row: &mut [f32]) {
     let top = max(row);
     for v in row.iter_mut() {
-        *v = exp(*v - top);
+        *v = exp_by::<F>(*v - top);
     }
     let scale = 1.0 / sum(row);
     for v in row.iter_mut() {

@@ -59,7 +59,7 @@ mod tests {
         let (rows, inputs, outputs) = (13, 37, 50);
         let (x, weight) = (values(rows * inputs, 1), values(outputs * inputs, 2));
         let mut operand = Operand::default();
-        operand.load(&x, inputs, Precision::Int8);
+        operand.load(Level::best(), &x, inputs, Precision::Int8);
         let packed =
             PackedAffine::new(&weight, inputs, None, Precision::Int8, Level::Portable).apply(&x);
         let mut y = vec![0.0; rows * outputs];

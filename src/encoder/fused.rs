@@ -1,0 +1,213 @@
+//! A BERT (or kin) whose weights never change, on the CPU: each layer in a few passes over buffers
+//! that a thread keeps, nothing allocated but the result. What a text gets depends on it alone.
+
+mod attention;
+mod passes;
+
+use std::cell::RefCell;
+
+use candle_core::{Device, Tensor};
+
+use super::affine::values_of;
+use super::bert::{KINDS, Names, POSITIONS};
+use super::kernels::{Level, Operand, PackedAffine};
+use super::ops::{Pooling, pool_rows, tensor, tensor_values};
+use super::weights::{Packing, WORD_EMBEDDINGS};
+use super::{BertConfig, PackedBatch, Parameters};
+use crate::error::{Error, Result};
+use attention::{Shape, attend};
+use passes::{Norm, activate, add_and_norm};
+
+/// A BERT encoder on packed weights.
+#[derive(Debug)]
+pub struct FusedBert {
+    words: Tensor,
+    /// Positions and the first segment type, added up, `[positions, hidden]`.
+    places: Vec<f32>,
+    norm: Norm,
+    layers: Vec<Layer>,
+    hidden: usize,
+    shape: Shape,
+    first_position: usize,
+    level: Level,
+}
+
+#[derive(Debug)]
+struct Layer {
+    /// Queries, keys and values of all heads, each head in whole strips; queries scaled.
+    attention: PackedAffine,
+    context: PackedAffine,
+    attention_norm: Norm,
+    widen: PackedAffine,
+    narrow: PackedAffine,
+    output_norm: Norm,
+}
+
+/// The buffers of a thread.
+#[derive(Default)]
+struct Buffers {
+    states: Vec<f32>,
+    attention: Vec<f32>,
+    context: Vec<f32>,
+    sums: Vec<f32>,
+    wide: Vec<f32>,
+    scratch: attention::Scratch,
+    operand: Operand,
+}
+
+thread_local! {
+    static BUFFERS: RefCell<Buffers> = RefCell::default();
+}
+
+/// The first `length` values of a buffer that grows when it must.
+fn room(buffer: &mut Vec<f32>, length: usize) -> &mut [f32] {
+    if buffer.len() < length {
+        buffer.resize(length, 0.0);
+    }
+    &mut buffer[..length]
+}
+
+impl FusedBert {
+    /// Packs the encoder's parameters as they ask for.
+    ///
+    /// # Errors
+    /// If a tensor is missing.
+    pub fn new(config: &BertConfig, parameters: &Parameters) -> Result<Self> {
+        let Some(Packing { precision, level }) = parameters.packing() else {
+            return Err(Error::model("an encoder that is trained cannot be packed"));
+        };
+        let (hidden, names) = (config.hidden_size, config.names());
+        let shape = Shape::new(hidden, config.num_attention_heads);
+        let get = |name: &str| Ok::<_, Error>(values_of(&parameters.get(name)?)?);
+        let norm = |name: String| {
+            let (gain, bias) = (get(&format!("{name}.weight"))?, get(&format!("{name}.bias"))?);
+            Ok::<_, Error>(Norm { gain, bias, epsilon: config.layer_norm_eps as f32 })
+        };
+        let pack = |weight: &[f32], bias: &[f32]| {
+            PackedAffine::new(weight, weight.len() / bias.len(), Some(bias), precision, level)
+        };
+        let layers = (0..config.num_hidden_layers).map(|at| {
+            let Names { layers, block, .. } = &names;
+            let name = |part: &str| format!("{layers}.{at}.{part}");
+            let map = |part: &str| {
+                let name = name(part);
+                Ok::<_, Error>((get(&format!("{name}.weight"))?, get(&format!("{name}.bias"))?))
+            };
+            let (mut weight, mut bias) = (Vec::new(), Vec::new());
+            let scale = 1.0 / (shape.width as f32).sqrt();
+            for (part, scale) in [(names.query, scale), (names.key, 1.0), (names.value, 1.0)] {
+                let (w, b) = map(part)?;
+                weight.extend(shape.pad_outputs(&w, hidden).into_iter().map(|w| w * scale));
+                bias.extend(shape.pad_outputs(&b, 1).into_iter().map(|b| b * scale));
+            }
+            let (context, context_bias) = map(block.context)?;
+            let ((widen, widen_bias), (narrow, narrow_bias)) = (map(block.widen)?, map(block.narrow)?);
+            Ok(Layer {
+                attention: pack(&weight, &bias),
+                context: pack(&shape.pad_inputs(&context), &context_bias),
+                attention_norm: norm(name(block.attention_norm))?,
+                widen: pack(&widen, &widen_bias),
+                narrow: pack(&narrow, &narrow_bias),
+                output_norm: norm(name(block.output_norm))?,
+            })
+        });
+        let layers = layers.collect::<Result<_>>()?;
+        let mut places = get(POSITIONS)?;
+        if config.has_types() {
+            let kind = get(KINDS)?;
+            for place in places.chunks_exact_mut(hidden) {
+                place.iter_mut().zip(&kind).for_each(|(place, kind)| *place += kind);
+            }
+        }
+        Ok(Self {
+            words: parameters.get(WORD_EMBEDDINGS)?,
+            places,
+            norm: norm("embeddings.LayerNorm".into())?,
+            layers,
+            hidden,
+            shape,
+            first_position: config.first_position(),
+            level,
+        })
+    }
+
+    /// The states of all tokens, `[tokens, hidden]`.
+    ///
+    /// # Errors
+    /// If an id or a length lies outside the tables.
+    pub fn states(&self, batch: &PackedBatch) -> Result<Tensor> {
+        let shape = (batch.ids.len(), self.hidden);
+        self.with_states(batch, |states| Ok(Tensor::from_slice(states, shape, &Device::Cpu)?))
+    }
+
+    /// One vector a window, `[windows, hidden]`.
+    ///
+    /// # Errors
+    /// As [`FusedBert::states`].
+    pub fn pooled(&self, batch: &PackedBatch, pooling: Pooling) -> Result<Tensor> {
+        let (windows, hidden) = (batch.segments.len(), self.hidden);
+        self.with_states(batch, |states| {
+            let pooled = pool_rows(states, hidden, &batch.segments, pooling);
+            Ok(tensor(pooled, (windows, hidden))?)
+        })
+    }
+
+    fn with_states<T>(
+        &self,
+        batch: &PackedBatch,
+        use_them: impl FnOnce(&[f32]) -> Result<T>,
+    ) -> Result<T> {
+        BUFFERS.with_borrow_mut(|buffers| {
+            let states = self.compute(batch, buffers)?;
+            use_them(states)
+        })
+    }
+
+    fn compute<'b>(&self, batch: &PackedBatch, buffers: &'b mut Buffers) -> Result<&'b [f32]> {
+        let tokens = batch.ids.len();
+        let Buffers { states, attention, context, sums, wide, scratch, operand } = buffers;
+        let states = room(states, tokens * self.hidden);
+        self.embed(batch, states)?;
+        let sums = room(sums, tokens * self.hidden);
+        let attention = room(attention, tokens * 3 * self.shape.row());
+        let context = room(context, tokens * self.shape.row());
+        let first = self.layers.first().map(|first| &first.attention);
+        sums.fill(0.0);
+        add_and_norm(self.level, states, sums, &self.norm, first, operand);
+        for (at, layer) in self.layers.iter().enumerate() {
+            layer.attention.multiply(states, operand, attention);
+            attend(self.level, self.shape, &batch.segments, attention, context, scratch);
+            let next = &layer.context;
+            operand.load(self.level, context, next.inputs(), next.precision());
+            layer.context.multiply(context, operand, sums);
+            add_and_norm(self.level, states, sums, &layer.attention_norm, Some(&layer.widen), operand);
+            let wide = room(wide, tokens * layer.widen.outputs());
+            layer.widen.multiply(states, operand, wide);
+            activate(self.level, wide, &layer.narrow, operand);
+            layer.narrow.multiply(wide, operand, sums);
+            let next = self.layers.get(at + 1).map(|next| &next.attention);
+            add_and_norm(self.level, states, sums, &layer.output_norm, next, operand);
+        }
+        Ok(states)
+    }
+
+    /// Writes the sums of the embeddings.
+    fn embed(&self, batch: &PackedBatch, states: &mut [f32]) -> Result<()> {
+        let (storage, layout) = self.words.storage_and_layout();
+        let (words, hidden) = (tensor_values(&storage, layout)?, self.hidden);
+        let row = |table: &'_ [f32], at: usize| -> Option<std::ops::Range<usize>> {
+            let start = at.checked_mul(hidden)?;
+            (start + hidden <= table.len()).then_some(start..start + hidden)
+        };
+        let outside = || Error::model("a token or position lies outside its table");
+        let places = batch.segments.ranges().flat_map(|text| 0..text.len());
+        for ((&id, place), state) in batch.ids.iter().zip(places).zip(states.chunks_exact_mut(hidden)) {
+            let word = row(words, id as usize).ok_or_else(outside)?;
+            let place = row(&self.places, place + self.first_position).ok_or_else(outside)?;
+            for ((state, word), place) in state.iter_mut().zip(&words[word]).zip(&self.places[place]) {
+                *state = word + place;
+            }
+        }
+        Ok(())
+    }
+}
