@@ -4,7 +4,7 @@
 use super::super::Precision;
 use super::super::kernels::lanes::{self, Pass};
 use super::super::kernels::{Level, Operand, OperandRows, PackedAffine};
-use super::super::ops::{MultiplyAdd, gelu_by, row_moments};
+use super::super::ops::{MultiplyAdd, gelu_by, gelu_near, row_moments};
 
 /// Layer norm (Ba et al. 2016).
 #[derive(Clone, Debug)]
@@ -65,6 +65,7 @@ pub fn add_and_norm(
 struct Activate<'a> {
     wide: &'a mut [f32],
     width: usize,
+    exact: bool,
     next: OperandRows<'a>,
 }
 
@@ -72,17 +73,20 @@ impl Pass for Activate<'_> {
     #[inline(always)]
     fn run<F: MultiplyAdd>(mut self) {
         for row in self.wide.chunks_exact_mut(self.width) {
-            for v in row.iter_mut() {
-                *v = gelu_by::<F>(*v);
+            if self.exact {
+                row.iter_mut().for_each(|v| *v = gelu_by::<F>(*v));
+            } else {
+                row.iter_mut().for_each(|v| *v = gelu_near::<F>(*v));
             }
             self.next.push::<F>(row);
         }
     }
 }
 
-/// Applies the exact GELU; `next` is the map that the rows enter.
+/// Applies the GELU, as exactly as the next product can tell; `next` is the map that the rows enter.
 pub fn activate(level: Level, wide: &mut [f32], next: &PackedAffine, operand: &mut Operand) {
     let width = next.inputs();
+    let exact = next.precision() == Precision::F32;
     let next = operand.begin(wide.len() / width, width, next.precision());
-    lanes::run(level, Activate { wide, width, next });
+    lanes::run(level, Activate { wide, width, exact, next });
 }

@@ -1,9 +1,9 @@
 //! The left side of a product, brought to the format of the weights row by row.
 
 use super::lanes::{self, Pass};
-use super::{Level, STRIP};
+use super::Level;
 use crate::encoder::Precision;
-use crate::encoder::ops::MultiplyAdd;
+use crate::encoder::ops::{MultiplyAdd, max, min};
 
 /// Rows of activations as a product takes them. In 32 bits they are used as they are.
 #[derive(Clone, Debug, Default)]
@@ -119,7 +119,7 @@ fn pair_up(row: &[f32], out: &mut [u32]) {
 fn quantise<F: MultiplyAdd>(x: &[f32], out: &mut [u8]) -> (f32, f32) {
     // Adding it leaves an integer in the lowest bits of the sum.
     const ROUND: f32 = 12_582_912.0;
-    let (least, greatest) = range(x);
+    let (least, greatest) = (min(x), max(x));
     let step = (greatest - least) * (1.0 / 255.0);
     let inverse = if step > 0.0 { 1.0 / step } else { 0.0 };
     let moved = -least * inverse;
@@ -127,25 +127,6 @@ fn quantise<F: MultiplyAdd>(x: &[f32], out: &mut [u8]) -> (f32, f32) {
         *out = (F::of(*x, inverse, moved) + ROUND).to_bits() as u8;
     }
     (step, least)
-}
-
-/// The least and the greatest value.
-#[inline(always)]
-fn range(x: &[f32]) -> (f32, f32) {
-    let (mut low, mut high) = ([f32::INFINITY; STRIP], [f32::NEG_INFINITY; STRIP]);
-    let chunks = x.chunks_exact(STRIP);
-    let rest = chunks.remainder();
-    for chunk in chunks {
-        for i in 0..STRIP {
-            low[i] = if chunk[i] < low[i] { chunk[i] } else { low[i] };
-            high[i] = if chunk[i] > high[i] { chunk[i] } else { high[i] };
-        }
-    }
-    for (i, &x) in rest.iter().enumerate() {
-        low[i] = low[i].min(x);
-        high[i] = high[i].max(x);
-    }
-    (low.into_iter().fold(f32::INFINITY, f32::min), high.into_iter().fold(f32::NEG_INFINITY, f32::max))
 }
 
 #[cfg(test)]

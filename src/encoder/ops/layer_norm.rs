@@ -27,10 +27,15 @@ pub fn row_moments<F: MultiplyAdd>(row: &[f32], epsilon: f32) -> (f32, f32) {
     let scale = 1.0 / row.len() as f32;
     let mean = sum(row) * scale;
     let mut lanes = [0f32; 16];
-    for chunk in row.chunks(16) {
-        for (lane, v) in lanes.iter_mut().zip(chunk) {
-            *lane = F::of(v - mean, v - mean, *lane);
+    let chunks = row.chunks_exact(16);
+    let rest = chunks.remainder();
+    for chunk in chunks {
+        for i in 0..16 {
+            lanes[i] = F::of(chunk[i] - mean, chunk[i] - mean, lanes[i]);
         }
+    }
+    for (lane, v) in lanes.iter_mut().zip(rest) {
+        *lane = F::of(v - mean, v - mean, *lane);
     }
     (mean, 1.0 / (sum(&lanes) * scale + epsilon).sqrt())
 }

@@ -31,7 +31,7 @@ pub(super) use composed::step;
 pub use disentangled::{Disentangled, disentangled_attention};
 pub use dropout::{DropoutMask, dropout, dropout_add};
 pub use embedding::{embeddings, lookup};
-pub use gelu::{gelu, gelu_by};
+pub use gelu::{gelu, gelu_by, gelu_near};
 pub use layer_norm::{layer_norm, row_moments};
 pub use linear::{linear, product};
 pub use matmul::{Matrix, multiply};
@@ -39,7 +39,7 @@ pub use pooling::{Pooling, pool, pool_rows};
 pub use rms_norm::rms_norm;
 pub use rotary::{Rotations, rotate};
 pub use swiglu::swiglu;
-pub use vector::{Apart, Fused, MultiplyAdd, exp, softmax_by, sum};
+pub use vector::{Apart, Fused, MultiplyAdd, exp, max, min, softmax_by, sum};
 pub use windows::windows;
 
 use candle_core::{CpuStorage, DType, Layout, Result, Shape, Storage, Tensor, bail};

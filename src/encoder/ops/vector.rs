@@ -86,13 +86,13 @@ pub fn erf_by<F: MultiplyAdd>(x: f32) -> f32 {
     x * p / q
 }
 
+/// All lanes as one, by halves.
 #[inline(always)]
-fn fold(lanes: [f32; LANES]) -> f32 {
+fn fold(mut lanes: [f32; LANES], join: impl Fn(f32, f32) -> f32) -> f32 {
     let mut width = LANES / 2;
-    let mut lanes = lanes;
     while width > 0 {
         for i in 0..width {
-            lanes[i] += lanes[i + width];
+            lanes[i] = join(lanes[i], lanes[i + width]);
         }
         width /= 2;
     }
@@ -113,7 +113,7 @@ pub fn sum(values: &[f32]) -> f32 {
     for (lane, v) in lanes.iter_mut().zip(rest) {
         *lane += v;
     }
-    fold(lanes)
+    fold(lanes, |a, b| a + b)
 }
 
 /// The sum of the products of two equally long slices.
@@ -130,24 +130,36 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     for (i, (x, y)) in ra.iter().zip(rb).enumerate() {
         lanes[i] += x * y;
     }
-    fold(lanes)
+    fold(lanes, |a, b| a + b)
 }
 
 /// The largest value; negative infinity for an empty slice.
 #[inline(always)]
 pub fn max(values: &[f32]) -> f32 {
-    let mut lanes = [f32::NEG_INFINITY; LANES];
+    outermost(values, f32::NEG_INFINITY, |a, b| if a > b { a } else { b })
+}
+
+/// The smallest value; infinity for an empty slice.
+#[inline(always)]
+pub fn min(values: &[f32]) -> f32 {
+    outermost(values, f32::INFINITY, |a, b| if a < b { a } else { b })
+}
+
+/// The value that `outer` (one instruction, unlike those of the library) prefers to all others.
+#[inline(always)]
+fn outermost(values: &[f32], start: f32, outer: impl Fn(f32, f32) -> f32) -> f32 {
+    let mut lanes = [start; LANES];
     let chunks = values.chunks_exact(LANES);
     let rest = chunks.remainder();
     for chunk in chunks {
         for (lane, &v) in lanes.iter_mut().zip(chunk) {
-            *lane = if v > *lane { v } else { *lane };
+            *lane = outer(v, *lane);
         }
     }
     for (lane, &v) in lanes.iter_mut().zip(rest) {
-        *lane = if v > *lane { v } else { *lane };
+        *lane = outer(v, *lane);
     }
-    lanes.iter().fold(f32::NEG_INFINITY, |a, &b| if b > a { b } else { a })
+    fold(lanes, outer)
 }
 
 /// Turns a row of scores into probabilities in place.
@@ -201,6 +213,7 @@ mod tests {
             assert!((sum(&v) - v.iter().sum::<f32>()).abs() < 1e-3);
             assert!((dot(&v, &v) - v.iter().map(|x| x * x).sum::<f32>()).abs() < 1e-1);
             assert_eq!(max(&v), v.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+            assert_eq!(min(&v), v.iter().copied().fold(f32::INFINITY, f32::min));
         }
     }
 
