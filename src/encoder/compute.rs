@@ -187,7 +187,7 @@ pub fn device_name(device: &Device) -> String {
 /// Tokens that a batch without gradients holds at most. On the CPU a batch stays within the
 /// caches of one core; a GPU wants more at once.
 pub fn batch_tokens(device: &Device) -> usize {
-    if device.is_cpu() { 256 } else { 16_384 }
+    if device.is_cpu() { 192 } else { 16_384 }
 }
 
 /// Applies `f` to every item, in order: on the CPU by all cores, each item on one; on a GPU, whose

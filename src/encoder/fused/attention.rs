@@ -3,7 +3,7 @@
 use super::super::Segments;
 use super::super::kernels::lanes::{self, Pass};
 use super::super::kernels::{Level, STRIP, View, multiply_views};
-use super::super::ops::{MultiplyAdd, softmax_by};
+use super::super::ops::{MultiplyAdd, each, exponentials};
 use super::room;
 
 /// How heads lie in a row.
@@ -49,6 +49,8 @@ impl Shape {
 pub struct Scratch {
     keys: Vec<f32>,
     scores: Vec<f32>,
+    /// What the scores of each token add up to.
+    totals: Vec<f32>,
 }
 
 /// Queries (scaled), keys and values, `[tokens, 3 · row]` → context, `[tokens, row]`.
@@ -67,41 +69,82 @@ pub fn attend(
         let columns = n.next_multiple_of(STRIP);
         let keys = room(&mut scratch.keys, width * columns);
         let scores = room(&mut scratch.scores, n * columns);
+        let totals = room(&mut scratch.totals, n);
         for head in 0..heads {
             let query = &from[text.start * row + head * padded..];
             let key = &query[out..];
-            transpose(key, row, n, width, keys, columns);
+            lanes::run(level, Transpose { from: key, row, n, width, to: keys, columns });
             let (queries, by_input) = (View::new(query, row), View::new(keys, columns));
             multiply_views(level, (n, width, columns), queries, by_input, scores, columns);
-            lanes::run(level, Softmax { scores, n, columns });
+            lanes::run(level, Exponentials { scores, columns, totals });
             let values = View::new(&query[2 * out..], row);
             let target = &mut context[text.start * out + head * padded..];
             multiply_views(level, (n, n, padded), View::new(scores, columns), values, target, out);
+            lanes::run(level, Divide { rows: target, row: out, width: padded, totals });
         }
     }
 }
 
-struct Softmax<'a> {
+/// The numerators of softmax, and the denominator of each row.
+struct Exponentials<'a> {
     scores: &'a mut [f32],
-    n: usize,
     columns: usize,
+    totals: &'a mut [f32],
 }
 
-impl Pass for Softmax<'_> {
+impl Pass for Exponentials<'_> {
     #[inline(always)]
     fn run<F: MultiplyAdd>(self) {
-        for row in self.scores.chunks_exact_mut(self.columns) {
-            row[self.n..].fill(f32::NEG_INFINITY);
-            softmax_by::<F>(row);
+        let n = self.totals.len();
+        for (row, total) in self.scores.chunks_exact_mut(self.columns).zip(self.totals) {
+            row[n..].fill(f32::NEG_INFINITY);
+            *total = exponentials::<F>(row);
+        }
+    }
+}
+
+/// The division of softmax, put off until there are fewer values to divide.
+struct Divide<'a> {
+    rows: &'a mut [f32],
+    row: usize,
+    width: usize,
+    totals: &'a [f32],
+}
+
+impl Pass for Divide<'_> {
+    #[inline(always)]
+    fn run<F: MultiplyAdd>(self) {
+        for (row, total) in self.rows.chunks_mut(self.row).zip(self.totals) {
+            let scale = 1.0 / total;
+            each(&mut row[..self.width], |v| v * scale);
         }
     }
 }
 
 /// Writes the first `width` values of `n` rows, `row` apart, as columns of rows `columns` long.
-fn transpose(from: &[f32], row: usize, n: usize, width: usize, to: &mut [f32], columns: usize) {
-    for (token, values) in from.chunks(row).take(n).enumerate() {
-        for (value, to) in values[..width].iter().zip(to.chunks_exact_mut(columns)) {
-            to[token] = *value;
+struct Transpose<'a> {
+    from: &'a [f32],
+    row: usize,
+    n: usize,
+    width: usize,
+    to: &'a mut [f32],
+    columns: usize,
+}
+
+impl Pass for Transpose<'_> {
+    /// By blocks of sixteen rows, which are read whole and stay in the nearest cache.
+    #[inline(always)]
+    fn run<F: MultiplyAdd>(self) {
+        let Self { from, row, n, width, to, columns } = self;
+        for start in (0..n).step_by(STRIP) {
+            let tokens = (n - start).min(STRIP);
+            for (at, to) in to.chunks_exact_mut(columns).enumerate().take(width) {
+                let mut column = [0f32; STRIP];
+                for (token, value) in column.iter_mut().enumerate().take(tokens) {
+                    *value = from[(start + token) * row + at];
+                }
+                to[start..start + STRIP].copy_from_slice(&column);
+            }
         }
     }
 }

@@ -165,19 +165,31 @@ fn outermost(values: &[f32], start: f32, outer: impl Fn(f32, f32) -> f32) -> f32
 /// Turns a row of scores into probabilities in place.
 #[inline(always)]
 pub fn softmax(row: &mut [f32]) {
-    softmax_by::<Apart>(row);
+    let scale = 1.0 / exponentials::<Apart>(row);
+    each(row, |v| v * scale);
 }
 
-/// As [`softmax`], by this way to multiply and add.
+/// Turns a row of scores into numbers that are to each other as their probabilities are; returns
+/// their sum.
 #[inline(always)]
-pub fn softmax_by<F: MultiplyAdd>(row: &mut [f32]) {
+pub fn exponentials<F: MultiplyAdd>(row: &mut [f32]) -> f32 {
     let top = max(row);
-    for v in row.iter_mut() {
-        *v = exp_by::<F>(*v - top);
+    each(row, |v| exp_by::<F>(v - top));
+    sum(row)
+}
+
+/// Replaces every value, whole lanes at a time: rows of attention are too short for the wider
+/// loops that compilers would make.
+#[inline(always)]
+pub fn each(row: &mut [f32], f: impl Fn(f32) -> f32) {
+    let mut chunks = row.chunks_exact_mut(LANES);
+    for chunk in &mut chunks {
+        for v in chunk {
+            *v = f(*v);
+        }
     }
-    let scale = 1.0 / sum(row);
-    for v in row.iter_mut() {
-        *v *= scale;
+    for v in chunks.into_remainder() {
+        *v = f(*v);
     }
 }
 
