@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::codebook::hex_sha256;
-use crate::encoder::Pooling;
+use crate::encoder::{Pooling, Precision};
 use crate::error::{Error, Result};
 use crate::heads::HeadShape;
 use crate::training::{EpochRecord, Plan};
@@ -44,8 +44,53 @@ pub struct Manifest {
     pub epochs: Vec<EpochRecord>,
     /// The epoch that was kept; 0 is the state before the first update.
     pub best_epoch: usize,
+    /// How far coding in narrower formats agrees with coding in 32 bits, on the validation rows.
+    #[serde(default)]
+    pub precisions: Vec<PrecisionFigures>,
     /// Figures on the validation rows, which also chose epoch, temperatures and thresholds.
     pub validation: Vec<TierFigures>,
+}
+
+/// How far coding in one format agrees with coding in 32 bits.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PrecisionFigures {
+    /// The format.
+    pub precision: Precision,
+    /// The instructions that it was measured with.
+    pub level: String,
+    /// Rows that were coded in both.
+    pub rows: usize,
+    /// The share of all codes, over rows and tiers, that are the same.
+    pub agreement: f64,
+    /// The same for each tier.
+    pub tiers: Vec<f64>,
+    /// By how much each tier's macro-F1 is higher, in the pipeline view; none where it is not
+    /// defined.
+    pub macro_f1_change: Vec<Option<f64>>,
+}
+
+/// The share of codes that must be those of 32 bits for a format to be taken unasked.
+const AGREEMENT: f64 = 0.995;
+
+/// How much macro-F1 a tier may lose to a format that is taken unasked.
+const LOSS: f64 = 0.003;
+
+impl PrecisionFigures {
+    /// Whether codes in this format are as good as those in 32 bits.
+    pub fn is_good(&self) -> bool {
+        let keeps = |change: &Option<f64>| change.is_none_or(|change| change >= -LOSS);
+        self.rows > 0 && self.agreement >= AGREEMENT && self.macro_f1_change.iter().all(keeps)
+    }
+}
+
+impl Manifest {
+    /// The narrowest format that was measured as good, 8 bits before 16; f32 without one.
+    pub fn earned(&self) -> Precision {
+        let good = |precision: &Precision| {
+            self.precisions.iter().any(|f| f.precision == *precision && f.is_good())
+        };
+        [Precision::Int8, Precision::Bf16].into_iter().find(good).unwrap_or(Precision::F32)
+    }
 }
 
 /// How good one tier was on the validation rows.

@@ -9,7 +9,7 @@ mod write;
 pub use export::{Exported, export_merged, export_tier};
 use files::BundleFiles;
 use manifest::FileDigests;
-pub use manifest::{Manifest, TierFigures};
+pub use manifest::{Manifest, PrecisionFigures, TierFigures};
 pub use write::BundleWriter;
 
 use std::path::{Path, PathBuf};
@@ -20,7 +20,8 @@ use rayon::prelude::*;
 use crate::codebook::Codebook;
 use crate::decision::Decisions;
 use crate::encoder::{
-    Compute, Cut, Encoder, EncoderConfig, POOLING_QUERY, PackedBatch, Quiet, TokenizedText, Tokens,
+    Compute, ComputeRequest, Cut, Encoder, EncoderConfig, POOLING_QUERY, PackedBatch, Packing,
+    Precision, Quiet, TokenizedText, Tokens,
     batch_tokens, by_length, each,
 };
 use crate::error::{Error, Result};
@@ -35,6 +36,22 @@ const CARD: &str = "README.md";
 
 /// Texts that a batch holds at most.
 const BATCH_TEXTS: usize = 256;
+
+/// What a request comes to for a bundle.
+fn resolve(request: &ComputeRequest, manifest: &Manifest) -> Result<Compute> {
+    let ComputeRequest { device, precision, level } = request.clone();
+    let precision = match precision {
+        Some(Precision::Int8) if !device.is_cpu() => {
+            return Err(Error::usage("8 bits are computed on the CPU only")
+                .advise("--device cpu, or --precision bf16"));
+        }
+        Some(precision) => precision,
+        // Formats were measured on a CPU.
+        None if !device.is_cpu() => Precision::F32,
+        None => manifest.earned(),
+    };
+    Ok(Compute { device, precision, level })
+}
 
 /// A text as the model of a bundle sees it.
 #[derive(Clone, Debug)]
@@ -56,6 +73,7 @@ pub struct Bundle {
     path: PathBuf,
     codebook: Codebook,
     config: EncoderConfig,
+    compute: Compute,
     encoder: Encoder,
     heads: Heads,
     lexical: Option<LexicalHeads>,
@@ -67,11 +85,12 @@ pub struct Bundle {
 
 impl Bundle {
     /// Opens a bundle; `base` says where the encoder of a bundle with an adapter is, if it is
-    /// not found by the name that the manifest gives; `compute` where it computes.
+    /// not found by the name that the manifest gives; `request` where and how it computes.
     ///
     /// # Errors
-    /// If a file is missing, damaged, or does not belong to the others; it is named.
-    pub fn load(folder: &Path, base: Option<&str>, compute: &Compute) -> Result<Self> {
+    /// If a file is missing, damaged, or does not belong to the others; it is named. A usage error
+    /// for a format that the device does not know.
+    pub fn load(folder: &Path, base: Option<&str>, request: &ComputeRequest) -> Result<Self> {
         let BundleFiles {
             codebook,
             files,
@@ -85,16 +104,19 @@ impl Bundle {
         } = BundleFiles::read(folder, base)?;
         let cut = Cut { longest: manifest.max_tokens, stride: manifest.window_stride };
         let tokens = files.tokens(&config, cut)?;
-        let heads = Heads::new(&codebook, manifest.heads, &head_tensors)?;
+        let compute = resolve(request, &manifest)?;
+        let packing = Packing { precision: Precision::F32, level: compute.level };
+        let heads = Heads::new(&codebook, manifest.heads, &head_tensors.clone().packed(packing))?;
         if let Ok(query) = head_tensors.get(POOLING_QUERY) {
             parameters.replace(POOLING_QUERY, query);
         }
-        let parameters = parameters.on(&config.tensors(), compute)?;
+        let parameters = parameters.for_coding(&config.tensors(), &compute)?;
         let encoder = Encoder::new(&config, manifest.pooling, &parameters)?;
         Ok(Self {
             path: folder.to_path_buf(),
             codebook,
             config,
+            compute,
             encoder,
             heads,
             lexical,
@@ -113,6 +135,11 @@ impl Bundle {
     /// The codebook that it codes with.
     pub fn codebook(&self) -> &Codebook {
         &self.codebook
+    }
+
+    /// Where and how it computes.
+    pub fn compute(&self) -> &Compute {
+        &self.compute
     }
 
     /// How logits become answers.

@@ -9,7 +9,7 @@ use clap::builder::FalseyValueParser;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::compute::{PrecisionArgs, level};
+use super::compute::{PrecisionArgs, level, tell_precision};
 use super::input::InputArgs;
 use super::messages::Messages;
 use super::process::stop_flag;
@@ -70,8 +70,10 @@ enum Probabilities {
 }
 
 pub fn run(args: &ClassifyArgs, global: &Global) -> Result<Outcome> {
-    let compute = args.precision.compute(global, &Messages::new(global))?;
-    let bundle = Bundle::load(&args.bundle, args.base.as_deref(), &compute)?;
+    let messages = Messages::new(global);
+    let request = args.precision.request(global, &messages)?;
+    let bundle = Bundle::load(&args.bundle, args.base.as_deref(), &request)?;
+    tell_precision(&bundle, request.precision, &messages);
     let source = Source::new(&args.table, args.input.options());
     let columns = ColumnOptions {
         coder: args.coder.clone(),
@@ -81,7 +83,7 @@ pub fn run(args: &ClassifyArgs, global: &Global) -> Result<Outcome> {
         }),
     };
     let stop = stop_flag()?;
-    let kernel = level(&compute);
+    let kernel = level(bundle.compute());
     let coding = Coding { source: &source, columns: &columns, output: &args.output };
     code_table(&bundle, coding, args.force, &kernel, global, &stop)
 }

@@ -4,11 +4,12 @@ use clap::Args;
 use clap::builder::FalseyValueParser;
 use serde_json::json;
 
-use super::compute::found;
-use super::process::{Sandbox, kernel_level};
+use super::compute::{found, level};
+use super::process::Sandbox;
 use super::table::{Table, print, print_json};
 use super::{Global, Outcome};
-use crate::encoder::{Found, SHIPPED, device_name, hub_cache};
+use crate::encoder::kernels::Level;
+use crate::encoder::{Compute, Found, SHIPPED, device_name, hub_cache};
 use crate::error::Result;
 
 /// Tells what this machine offers, what will be used, and why
@@ -25,9 +26,12 @@ pub fn run(args: &DoctorArgs, global: &Global, sandbox: &Sandbox) -> Result<Outc
         system.refresh_memory();
         (system.available_memory(), system.total_memory())
     });
+    let kernels: Vec<&str> =
+        Level::ALL.into_iter().filter(|l| l.is_here()).map(Level::name).collect();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = rayon::current_num_threads();
     let Found { device, why } = found(global)?;
+    let arithmetic = level(&Compute::default());
     let device = device_name(&device);
     let why = why.unwrap_or_else(|| match global.device {
         Some(_) => "as --device asks".into(),
@@ -43,7 +47,8 @@ pub fn run(args: &DoctorArgs, global: &Global, sandbox: &Sandbox) -> Result<Outc
             "version": env!("CARGO_PKG_VERSION"),
             "system": std::env::consts::OS,
             "kernel_version": sysinfo::System::kernel_version().ok(),
-            "kernel_level": kernel_level(),
+            "kernel_level": arithmetic,
+            "kernels": kernels,
             "cores": cores,
             "threads": threads,
             "memory_bytes": memory.map(|(_, total)| total),
@@ -75,7 +80,7 @@ pub fn run(args: &DoctorArgs, global: &Global, sandbox: &Sandbox) -> Result<Outc
             .into(),
         ],
         ["device".into(), device, why],
-        ["arithmetic".into(), kernel_level(), "found on this processor".into()],
+        ["arithmetic".into(), arithmetic, format!("--kernel knows {}", kernels.join(", "))],
         ["threads".into(), format!("{threads} of {cores} cores"), why_threads.into()],
         [
             "memory".into(),

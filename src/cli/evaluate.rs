@@ -8,7 +8,7 @@ use clap::builder::FalseyValueParser;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
-use super::compute::PrecisionArgs;
+use super::compute::{PrecisionArgs, tell_precision};
 use super::input::InputArgs;
 use super::messages::Messages;
 use super::table::{Table, print, print_json};
@@ -76,8 +76,9 @@ pub fn run(args: &EvaluateArgs, global: &Global) -> Result<Outcome> {
     if let Some(metrics) = &metrics {
         refuse_existing(metrics, args.force)?;
     }
-    let compute = args.precision.compute(global, &messages)?;
-    let bundle = Bundle::load(&args.bundle, args.base.as_deref(), &compute)?;
+    let request = args.precision.request(global, &messages)?;
+    let bundle = Bundle::load(&args.bundle, args.base.as_deref(), &request)?;
+    tell_precision(&bundle, request.precision, &messages);
     let table = read_gold(&args.data, bundle.codebook(), &args.input.options(), None)?;
     let rows = chosen(usable(table, &messages)?, args.split)?;
     let evaluation = evaluate_rows(&bundle, &rows, &messages)?;

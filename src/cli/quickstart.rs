@@ -7,7 +7,7 @@ use clap::Args;
 use clap::builder::FalseyValueParser;
 
 use super::classify::{Coding, code_table};
-use super::compute::{device, level};
+use super::compute::{device, level, tell_precision};
 use super::counts::counts_table;
 use super::evaluate::{evaluate_rows, summary, write_metrics};
 use super::messages::Messages;
@@ -19,7 +19,7 @@ use super::{Global, Outcome};
 use crate::bundle::Bundle;
 use crate::codebook::Codebook;
 use crate::corpus::{GoldRow, ReadOptions, Split, WholeFile, count_codes, read_gold};
-use crate::encoder::Compute;
+use crate::encoder::ComputeRequest;
 use crate::error::{Error, Result};
 use crate::inference::{ColumnOptions, Source};
 use crate::training::{Recipe, RunFolder};
@@ -105,7 +105,9 @@ pub fn run(args: &QuickstartArgs, global: &Global, sandbox: &Sandbox) -> Result<
     for (name, bytes) in [("coded.csv", CODED), ("corpus.csv", CORPUS), ("CARD.md", CARD)] {
         WholeFile::write_all_to(&study.data.join(name), bytes)?;
     }
-    let compute = Compute { device: device(global, &messages)?, ..Compute::default() };
+    let device = device(global, &messages)?;
+    let request =
+        ComputeRequest { device: device.clone(), precision: None, ..ComputeRequest::default() };
     let stop = stop_flag()?;
 
     messages.note("1/4 check: codebook llm-mental-health and the coded comments");
@@ -118,7 +120,7 @@ pub fn run(args: &QuickstartArgs, global: &Global, sandbox: &Sandbox) -> Result<
 
     messages.note("2/4 train: one encoder, one head per tier");
     if study.bundle.exists() {
-        let found = Bundle::load(&study.bundle, None, &compute)?;
+        let found = Bundle::load(&study.bundle, None, &request)?;
         let asked = serde_json::to_value(&recipe).ok();
         if asked.as_ref() != Some(&found.manifest().recipe)
             || found.manifest().plan.seed != global.seed
@@ -137,13 +139,14 @@ pub fn run(args: &QuickstartArgs, global: &Global, sandbox: &Sandbox) -> Result<
             output: &study.bundle,
             force: false,
             seed: global.seed,
-            device: &compute.device,
+            device: &device,
         };
         train_bundle(request, messages, sandbox, &stop)?;
     }
 
     messages.note("3/4 evaluate: the held-out test comments, in both views");
-    let bundle = Bundle::load(&study.bundle, None, &compute)?;
+    let bundle = Bundle::load(&study.bundle, None, &request)?;
+    tell_precision(&bundle, None, &messages);
     let evaluation = evaluate_rows(&bundle, &test, &messages)?;
     std::fs::create_dir_all(&study.evaluation)
         .map_err(|e| Error::writing(&study.evaluation, &e))?;
@@ -159,7 +162,7 @@ pub fn run(args: &QuickstartArgs, global: &Global, sandbox: &Sandbox) -> Result<
     } else {
         let columns = ColumnOptions::default();
         let coding = Coding { source: &source, columns: &columns, output: &study.coded };
-        code_table(&bundle, coding, false, &level(&compute), global, &stop)?
+        code_table(&bundle, coding, false, &level(bundle.compute()), global, &stop)?
     };
     let mut files = Table::new(["what", "where"]);
     for (what, path) in [

@@ -15,7 +15,7 @@ use super::process::{Sandbox, peak_memory, stop_flag};
 use super::training_rows::{
     Rows, coded_everywhere, data_digest, divide, examples, row_digests, usable,
 };
-use super::validation::{figures, score};
+use super::validation::{Validated, figures, precisions, score};
 use super::{Global, Outcome};
 use crate::bundle::{BundleWriter, Manifest};
 use crate::codebook::{Code, Codebook, hex_sha256};
@@ -197,6 +197,22 @@ pub(super) fn train_bundle(
         shift_biases(codebook, &mut result.heads, by)?;
     }
     let decisions = fit(codebook, &result.validation, &gold);
+    let encoder = match &result.encoder {
+        Some(TrainedEncoder::Full(trained)) => trained.clone(),
+        Some(TrainedEncoder::Adapter(adapter)) => adapter.merge(&parameters)?,
+        None => parameters.clone(),
+    };
+    let validated = Validated {
+        codebook,
+        config: &config,
+        encoder,
+        heads: &result.heads,
+        recipe,
+        decisions: &decisions,
+        rows: &examples.validation,
+        gold: &gold,
+        logits: &result.validation,
+    };
     let manifest = Manifest {
         format: 1,
         codebook_name: format!("{} {}", codebook.name, codebook.version),
@@ -213,6 +229,7 @@ pub(super) fn train_bundle(
         validation_rows: examples.validation.len(),
         epochs: result.history,
         best_epoch: result.best,
+        precisions: precisions(&validated)?,
         validation: figures(codebook, &decisions, &result.validation, &gold, &rows),
     };
     let record = json!({

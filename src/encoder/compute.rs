@@ -25,6 +25,15 @@ pub enum Precision {
 }
 
 impl Precision {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+            Self::Int8 => "int8",
+        }
+    }
+
     /// A matrix in this format.
     ///
     /// # Errors
@@ -46,6 +55,24 @@ pub struct Compute {
     pub precision: Precision,
     /// The instructions by which the CPU multiplies by weights that are not trained.
     pub level: Level,
+}
+
+/// Where and how a bundle is to compute.
+#[derive(Clone, Debug)]
+pub struct ComputeRequest {
+    /// The device.
+    pub device: Device,
+    /// The format of its matrix products; `None`: the narrowest that its training found good.
+    pub precision: Option<Precision>,
+    /// The instructions of the CPU.
+    pub level: Level,
+}
+
+impl Default for ComputeRequest {
+    fn default() -> Self {
+        let Compute { device, precision, level } = Compute::default();
+        Self { device, precision: Some(precision), level }
+    }
 }
 
 impl Default for Compute {
@@ -165,8 +192,7 @@ pub fn arithmetic(compute: &Compute, cpu: String) -> String {
     };
     match compute.precision {
         Precision::F32 => place,
-        Precision::Bf16 => format!("{place} bf16"),
-        Precision::Int8 => format!("{place} int8"),
+        narrow => format!("{place} {}", narrow.name()),
     }
 }
 

@@ -27,7 +27,7 @@ pub use batch::{PackedBatch, by_length, pack};
 pub use bert::Bert;
 pub use cache::{HubId, hub_cache, hub_home};
 pub use compute::{
-    Compute, DeviceRequest, Found, Precision, arithmetic, batch_tokens, device_name, each,
+    Compute, ComputeRequest, DeviceRequest, Found, Precision, arithmetic, batch_tokens, device_name, each,
     find_device,
 };
 pub use config::{BertConfig, EncoderConfig};

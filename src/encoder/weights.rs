@@ -80,15 +80,23 @@ impl Parameters {
         self.packing
     }
 
+    /// The tensors of an encoder that only codes, where and how it computes: packed on the CPU.
+    ///
+    /// # Errors
+    /// If the device takes no more.
+    pub fn for_coding(self, specs: &[TensorSpec], compute: &Compute) -> Result<Self> {
+        let Compute { precision, level, .. } = *compute;
+        match compute.device.is_cpu() {
+            true => Ok(self.packed(Packing { precision, level })),
+            false => self.on(specs, compute),
+        }
+    }
+
     /// The tensors of an encoder that is not trained, where and how it computes.
     ///
     /// # Errors
     /// If the device takes no more.
     pub fn on(self, specs: &[TensorSpec], compute: &Compute) -> Result<Self> {
-        let Compute { precision, level, .. } = *compute;
-        if compute.device.is_cpu() {
-            return Ok(self.packed(Packing { precision, level }));
-        }
         let linear: BTreeSet<&str> =
             specs.iter().filter(|s| s.is_linear()).map(|s| s.name.as_str()).collect();
         let there = |(name, tensor): (String, Tensor)| {

@@ -18,7 +18,7 @@ pub use checkpoint::RunFolder;
 pub use embedded_heads::{initial_heads, train_frozen};
 pub use example::{Example, Examples};
 pub use lexical_heads::fit_lexical;
-pub use model::{TextLogits, TrainedEncoder, TrainingModel};
+pub use model::{TextLogits, TrainedEncoder, TrainingModel, text_logits};
 pub use plan::Plan;
 pub use randomness::Randomness;
 pub use recipe::{Mode, Recipe};

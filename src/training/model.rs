@@ -300,7 +300,10 @@ pub(super) fn head_parameters(
 }
 
 /// The logits of these examples without dropout, in their order.
-pub(super) fn text_logits(
+///
+/// # Errors
+/// If the model cannot be computed.
+pub fn text_logits(
     encoder: &Encoder,
     heads: &Heads,
     examples: &[Example],

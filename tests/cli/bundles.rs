@@ -118,6 +118,7 @@ pub fn bundle_of(
         validation_rows: 2,
         epochs: vec![],
         best_epoch: 0,
+        precisions: Vec::new(),
         validation: vec![],
     };
     let target = folder.join(name);
