@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor, Var};
+use confide::encoder::kernels::Level;
 use confide::encoder::{
-    Compute, Cut, Encoder, EncoderConfig, ModelFiles, PackedBatch, Parameters, Pooling, Precision,
-    Quiet, Recomputed, TokenizedText, load_weights,
+    Compute, Cut, Encoder, EncoderConfig, ModelFiles, PackedBatch, Packing, Parameters, Pooling,
+    Precision, Quiet, Recomputed, TokenizedText, load_weights,
 };
 
 /// The folders of random models.
@@ -79,6 +80,13 @@ impl Reference {
         Encoder::new(&self.config, Pooling::Mean, &Parameters::new(tensors)).unwrap()
     }
 
+    /// The encoder as it codes, on weights that never change.
+    fn packed(&self, packing: Packing) -> Encoder {
+        let tensors = self.vars.iter().map(|(n, v)| (n.clone(), v.as_tensor().detach())).collect();
+        let parameters = Parameters::new(tensors).packed(packing);
+        Encoder::new(&self.config, Pooling::Mean, &parameters).unwrap()
+    }
+
     /// The texts of a padded batch without their padding.
     fn texts(&self, prefix: &str) -> Vec<TokenizedText> {
         let ids = self.expected[&format!("{prefix}input_ids")].to_vec2::<i64>().unwrap();
@@ -93,9 +101,16 @@ impl Reference {
     }
 
     fn pooled(&self, texts: &[TokenizedText]) -> Vec<Vec<f32>> {
-        let batch = PackedBatch::new(texts);
-        self.encoder().embed(&batch, &mut Quiet).unwrap().to_vec2::<f32>().unwrap()
+        pooled(&self.encoder(), texts)
     }
+}
+
+fn pooled<'a>(
+    encoder: &Encoder,
+    texts: impl IntoIterator<Item = &'a TokenizedText>,
+) -> Vec<Vec<f32>> {
+    let batch = PackedBatch::new(texts);
+    encoder.embed(&batch, &mut Quiet).unwrap().to_vec2::<f32>().unwrap()
 }
 
 fn largest_gap(a: &[Vec<f32>], b: &[Vec<f32>]) -> f32 {
@@ -107,9 +122,13 @@ fn largest_gap(a: &[Vec<f32>], b: &[Vec<f32>]) -> f32 {
 }
 
 fn states_and_pooled_agree(reference: &Reference) {
+    encoder_agrees(reference, &reference.encoder());
+}
+
+fn encoder_agrees(reference: &Reference, encoder: &Encoder) {
     let texts = reference.texts("");
     let batch = PackedBatch::new(&texts);
-    let states = reference.encoder().forward(&batch, &mut Quiet).unwrap();
+    let states = encoder.forward(&batch, &mut Quiet).unwrap();
     let states = states.to_dtype(DType::F32).unwrap().to_vec2::<f32>().unwrap();
     let padded = reference.expected["last_hidden_state"].to_vec3::<f32>().unwrap();
     let real: Vec<Vec<f32>> = padded
@@ -120,7 +139,7 @@ fn states_and_pooled_agree(reference: &Reference) {
     let gap = largest_gap(&states, &real);
     assert!(gap < 1e-4, "states differ by {gap}");
     let expected = reference.expected["pooled"].to_vec2::<f32>().unwrap();
-    let gap = largest_gap(&reference.pooled(&texts), &expected);
+    let gap = largest_gap(&pooled(encoder, &texts), &expected);
     assert!(gap < 1e-4, "pooled outputs differ by {gap}");
 }
 
@@ -185,9 +204,90 @@ fn bf16_stays_near() {
     let pooled = encoder.embed(&batch, &mut Quiet).unwrap().to_vec2::<f32>().unwrap();
     let exact = reference.pooled(&texts);
     for (a, b) in pooled.iter().zip(&exact) {
-        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
-        let cosine = dot(a, b) / (dot(a, a) * dot(b, b)).sqrt();
+        let cosine = cosine(a, b);
         assert!(cosine > 0.9995 && cosine < 0.9999999, "{cosine}");
+    }
+}
+
+fn cosine(a: &[f32], b: &[f32]) -> f32 {
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+}
+
+fn all_references() -> impl Iterator<Item = (&'static str, Reference)> {
+    let random = RANDOM.into_iter().map(|folder| (folder, Reference::random(folder)));
+    random.chain(std::iter::once_with(|| ("minilm", Reference::minilm())))
+}
+
+/// Every way to pack matrices that this processor has.
+fn packings() -> impl Iterator<Item = Packing> {
+    let levels = Level::ALL.into_iter().filter(|level| level.is_here());
+    levels.flat_map(|level| {
+        [Precision::F32, Precision::Bf16, Precision::Int8]
+            .map(|precision| Packing { precision, level })
+    })
+}
+
+#[test]
+fn packed_encoders_agree_with_transformers() {
+    for (name, reference) in all_references() {
+        let texts = reference.texts("");
+        let exact = reference.pooled(&texts);
+        for packing in packings() {
+            println!("{name} {packing:?}");
+            let encoder = reference.packed(packing);
+            let least = match packing.precision {
+                Precision::F32 => {
+                    encoder_agrees(&reference, &encoder);
+                    continue;
+                }
+                Precision::Bf16 => 0.9995,
+                Precision::Int8 => 0.99,
+            };
+            for (a, b) in pooled(&encoder, &texts).iter().zip(&exact) {
+                let cosine = cosine(a, b);
+                println!("{name} {packing:?} COS {cosine}");
+                assert!(cosine > least && a != b, "{cosine}");
+            }
+        }
+    }
+}
+
+/// Texts of invented tokens, with lengths to either side of those at which kernels change step.
+fn invented_texts(config: &EncoderConfig) -> Vec<TokenizedText> {
+    let words = config.tensors().into_iter().find(|spec| spec.name == config.words()).unwrap();
+    let mut state = 1u32;
+    let mut id = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) % words.shape[0] as u32
+    };
+    let lengths = [17, 1, 40, 2, 16, 33, 3, 15, 7, 31, 8, 1];
+    lengths.map(|length| TokenizedText::whole((0..length).map(|_| id()).collect())).to_vec()
+}
+
+fn bits(vector: &[f32]) -> Vec<u32> {
+    vector.iter().map(|v| v.to_bits()).collect()
+}
+
+#[test]
+fn a_packed_text_is_the_same_to_the_bit_in_any_company() {
+    for (name, reference) in all_references() {
+        let mut texts = invented_texts(&reference.config);
+        if name == "minilm" {
+            texts.extend(reference.texts("long."));
+        }
+        for packing in packings() {
+            let encoder = reference.packed(packing);
+            let together = pooled(&encoder, &texts);
+            let reversed = pooled(&encoder, texts.iter().rev());
+            for (at, text) in texts.iter().enumerate() {
+                let alone = bits(&pooled(&encoder, [text])[0]);
+                let what = format!("{name} {packing:?}: {} tokens", text.ids.len());
+                assert!(together[at].iter().all(|v| v.is_finite()), "{what}");
+                assert_eq!(alone, bits(&together[at]), "{what}");
+                assert_eq!(alone, bits(&reversed[texts.len() - 1 - at]), "{what}, reversed");
+            }
+        }
     }
 }
 

@@ -3,8 +3,9 @@
 use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
 
-use super::coder::Coder;
+use super::coder::{CodedTexts, Coder};
 use super::columns::{ColumnOptions, Columns, RowOutcome};
 use super::partial::{PartialSink, Work, find_work};
 use super::places::Places;
@@ -112,7 +113,12 @@ struct Table<'a> {
     text: usize,
 }
 
+/// The rows of a window and what is said of their texts.
+type CodedWindow = (Vec<Row>, CodedTexts);
+
 impl Table<'_> {
+    /// Codes the rows that are left: while one window is coded, the next is read and the last is
+    /// written.
     fn code(
         &self,
         reader: &mut TableReader,
@@ -121,32 +127,58 @@ impl Table<'_> {
         stop: &AtomicBool,
         observer: &mut dyn Observer,
     ) -> Result<Counts> {
-        loop {
-            let rows = read_window(reader)?;
-            if rows.is_empty() {
-                return Ok(counts);
+        // Nothing waits in the channels, so that three windows at most are in memory.
+        let (to_coder, read) = sync_channel(0);
+        let (to_writer, coded) = sync_channel(0);
+        std::thread::scope(|scope| {
+            scope.spawn(move || read_windows(reader, &to_coder));
+            scope.spawn(move || {
+                for rows in read {
+                    let window = rows.and_then(|rows| self.coded(rows, stop));
+                    let last = window.is_err();
+                    if to_writer.send(window).is_err() || last {
+                        return;
+                    }
+                }
+            });
+            let written: Result<()> = coded.into_iter().try_for_each(|window| {
+                let (rows, texts) = window?;
+                self.write(&rows, &texts, sink, &mut counts, observer)?;
+                sink.commit(&counts)?;
+                observer.window(&counts);
+                Ok(())
+            });
+            if written.is_err() {
+                // What is still being coded will not be written.
+                stop.store(true, Ordering::Relaxed);
             }
-            if stop.load(Ordering::Relaxed) {
-                return Err(Error::interrupted("stopped"));
-            }
-            self.window(&rows, sink, &mut counts, stop, observer)?;
-            sink.commit(&counts)?;
-            observer.window(&counts);
-        }
+            written
+        })?;
+        Ok(counts)
     }
 
-    fn window(
+    fn has_text(&self, row: &Row) -> bool {
+        row.defect.is_none() && !row.cell(self.text).trim().is_empty()
+    }
+
+    fn coded(&self, rows: Vec<Row>, stop: &AtomicBool) -> Result<CodedWindow> {
+        if stop.load(Ordering::Relaxed) {
+            return Err(Error::interrupted("stopped"));
+        }
+        let texts: Vec<&str> =
+            rows.iter().filter(|row| self.has_text(row)).map(|row| row.cell(self.text)).collect();
+        let coded = self.coder.code(&texts, stop)?;
+        Ok((rows, coded))
+    }
+
+    fn write(
         &self,
         rows: &[Row],
+        coded: &CodedTexts,
         sink: &mut dyn Sink,
         counts: &mut Counts,
-        stop: &AtomicBool,
         observer: &mut dyn Observer,
     ) -> Result<()> {
-        let has_text = |row: &Row| row.defect.is_none() && !row.cell(self.text).trim().is_empty();
-        let texts: Vec<&str> =
-            rows.iter().filter(|row| has_text(row)).map(|row| row.cell(self.text)).collect();
-        let coded = self.coder.code(&texts, stop)?;
         counts.duplicates += coded.duplicates() as u64;
         let mut next = 0;
         for row in rows {
@@ -155,7 +187,7 @@ impl Table<'_> {
                 counts.rejected += 1;
                 observer.rejected(row.number, row.line, defect);
                 RowOutcome::Rejected(defect)
-            } else if !has_text(row) {
+            } else if !self.has_text(row) {
                 counts.empty += 1;
                 RowOutcome::Empty
             } else {
@@ -170,5 +202,16 @@ impl Table<'_> {
             sink.row(row, &self.columns.cells(&outcome))?;
         }
         Ok(())
+    }
+}
+
+/// Reads windows until the table ends, cannot be read, or nobody takes them.
+fn read_windows(reader: &mut TableReader, to_coder: &SyncSender<Result<Vec<Row>>>) {
+    loop {
+        let rows = read_window(reader);
+        let last = rows.as_ref().map_or(true, Vec::is_empty);
+        if rows.as_ref().is_ok_and(Vec::is_empty) || to_coder.send(rows).is_err() || last {
+            return;
+        }
     }
 }

@@ -20,6 +20,7 @@ mod heads;
 mod interruption;
 mod lexical;
 mod lora;
+mod precision;
 #[cfg(feature = "hub")]
 mod pull;
 mod quickstart;
