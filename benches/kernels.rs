@@ -7,7 +7,9 @@ use confide::encoder::kernels::{Level, Operand, PackedAffine};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
 fn products(criterion: &mut Criterion) {
-    for (rows, inputs, outputs) in [(192, 384, 1152), (192, 384, 1536), (192, 1536, 384), (25, 384, 1536)] {
+    for (rows, inputs, outputs) in
+        [(192, 384, 1152), (192, 384, 1536), (192, 1536, 384), (25, 384, 1536)]
+    {
         let mut group = criterion.benchmark_group(format!("{rows}x{inputs}x{outputs}"));
         // Counted as operations: two a product and its addition.
         group.throughput(Throughput::Elements(2 * (rows * inputs * outputs) as u64));
@@ -17,7 +19,7 @@ fn products(criterion: &mut Criterion) {
             for level in Level::ALL.into_iter().filter(|level| level.is_here()) {
                 let packed = PackedAffine::new(&weight, inputs, None, precision, level);
                 let mut operand = Operand::default();
-                operand.load(level, &x, inputs, precision);
+                operand.load(&x, &packed);
                 let mut y = vec![0.0; rows * outputs];
                 let name = BenchmarkId::new(format!("{precision:?}"), level);
                 group.bench_function(name, |bencher| {

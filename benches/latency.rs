@@ -77,7 +77,11 @@ fn texts(table: &Path, column: &str, most: usize) -> Result<Vec<String>, Box<dyn
 }
 
 /// Milliseconds of each text.
-fn times(bundle: &Path, precision: Precision, texts: &[String]) -> confide::error::Result<Vec<f64>> {
+fn times(
+    bundle: &Path,
+    precision: Precision,
+    texts: &[String],
+) -> confide::error::Result<Vec<f64>> {
     let request = ComputeRequest { precision: Some(precision), ..ComputeRequest::default() };
     let bundle = Bundle::load(bundle, None, &request)?;
     let (codebook, decisions) = (bundle.codebook(), bundle.decisions());

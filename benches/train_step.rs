@@ -50,7 +50,8 @@ struct Material {
 
 /// The first coded rows of a set.
 fn examples(rows: &[GoldRow], split: Split, most: usize, tokens: &Tokens) -> Vec<Example> {
-    let of_split = |row: &&GoldRow| row.split == Some(split) && row.codes.iter().any(Code::is_coded);
+    let of_split =
+        |row: &&GoldRow| row.split == Some(split) && row.codes.iter().any(Code::is_coded);
     let example = |row: &GoldRow| Example {
         row: row.number,
         text: tokens.tokenize(&row.text).expect("tokens"),
@@ -144,7 +145,7 @@ fn train_step(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("training");
     group.throughput(Throughput::Elements(BATCH as u64));
     group.sampling_mode(SamplingMode::Flat).sample_size(10);
-    group.measurement_time(Duration::from_secs(60));
+    group.measurement_time(Duration::from_secs(120));
     group.bench_function("an update of MiniLM in full", |bencher| {
         // However many a sample asks for, the mean of one training stands for all.
         bencher.iter_custom(|updates| material.update().mul_f64(updates as f64));

@@ -40,6 +40,7 @@ TORCH = {"torch-f32": ["--sorted"], "torch-f32-arrival": [], "torch-bf16": ["--s
 ONNX = {"onnx-f32": "f32.onnx", "onnx-int8": "int8.onnx"}
 SUBJECTS = [*CONFIDE, *TORCH, *ONNX]
 TIMED_ALONE = ["torch-f32", "onnx-f32", "onnx-int8"]  # the peers of --latency
+ALL_OF_CONFIDE = "confide"  # benches/latency.rs times every format in one process
 RATIOS = [
     ("confide-int8", "onnx-int8"), ("confide-f32", "onnx-f32"), ("confide-f32", "torch-f32"), ("confide-bf16", "torch-bf16"),
 ]
@@ -94,6 +95,7 @@ class Work:
         self.bundle = args.bundle or self.trained()
         self.tiers = [tier.name for tier in read_bundle(self.bundle).tiers]
         self.graphs = None
+        self.single_texts = args.confide_latency
 
     def trained(self):
         bundle = self.folder / "bundle"
@@ -150,19 +152,27 @@ class Work:
         del found["printed"]
         return {**found, "steady_s": steady, "texts_per_s": self.rows / steady}
 
-    def latency(self, name):
-        """-> figures by subject. `name` is a peer, or a precision of Confide, or None for all that the command prints."""
-        if name in TIMED_ALONE:
+    def build_latency(self):
+        """Builds benches/latency.rs, unless a built one was named."""
+        if self.single_texts is None:
+            print("building benches/latency.rs (minutes)", flush=True)
+            built = measured([
+                "cargo", "bench", "--bench", "latency", "--no-run", "--message-format", "json-render-diagnostics",
+                "--manifest-path", REPOSITORY / "Cargo.toml",
+            ])
+            lines = [line for line in json_lines(built["printed"]) if line.get("executable")]
+            self.single_texts = next(line["executable"] for line in lines if line["target"]["name"] == "latency")
+
+    def latency(self, name, formats):
+        """-> figures by subject. `name` is a peer, or ALL_OF_CONFIDE for these formats of it."""
+        if name != ALL_OF_CONFIDE:
             found = self.run_peer(name, "--latency", self.args.latency)
             return {name: json_lines(found["printed"])[-1]}
-        values = {
-            "confide": self.confide, "bundle": self.bundle, "table": self.table, "texts": self.args.latency,
-            "threads": self.args.threads, "precision": name,
-        }
-        parts = shlex.split(self.args.confide_latency)
-        filled = [re.sub(r"\{(\w+)\}", lambda found: str(values.get(found[1], found[0])), part) for part in parts]
-        lines = json_lines(measured(filled)["printed"])
-        return {f"confide-{line.get('precision', name)}": line for line in lines if "p50_ms" in line}
+        found = json_lines(measured([
+            self.single_texts, self.bundle, self.table, "--text", "text", "-n", self.args.latency,
+            "--threads", self.args.threads, "--precision", ",".join(formats),
+        ])["printed"])[-1]
+        return {f"confide-{precision}": found[precision] for precision in formats}
 
 
 def environment(folder):
@@ -287,12 +297,9 @@ def compare_coding(work, chosen):
 
 
 def compare_latency(work, chosen):
-    steps = [name for name in chosen if name in TIMED_ALONE]
-    template = work.args.confide_latency
-    if template:
-        precisions = [CONFIDE[name] for name in chosen if name in CONFIDE]
-        steps = [*(precisions if "{precision}" in template else [None]), *steps]
-    figures = in_turn(work.args.rounds, steps, work.latency)
+    formats = [CONFIDE[name] for name in chosen if name in CONFIDE]
+    steps = [*([ALL_OF_CONFIDE] if formats else []), *(name for name in chosen if name in TIMED_ALONE)]
+    figures = in_turn(work.args.rounds, steps, lambda name: work.latency(name, formats))
     keys = ["p50_ms", "p99_ms"]
     result = {"rounds": figures, "medians": medians(figures, keys), "ratios": ratios(figures, keys)}
     show_medians(result["medians"], keys)
@@ -314,11 +321,7 @@ def main():
     add("--threads", type=int, default=2)
     add("--only", metavar="NAME,...", help=f"subjects, of {', '.join(SUBJECTS)}")
     add("--latency", type=int, nargs="?", const=500, metavar="N", help="also time single texts, the first N (default 500)")
-    add(
-        "--confide-latency", metavar="COMMAND",
-        help="what times Confide for --latency; prints JSON lines with precision, p50_ms and p99_ms. Filled in are {confide}, "
-        "{bundle}, {table}, {texts}, {threads} and {precision}; with {precision} it runs once for each",
-    )
+    add("--confide-latency", type=Path, metavar="PROGRAM", help="benches/latency.rs, built (default: cargo builds it)")
     args = options.parse_args()
     chosen = args.only.split(",") if args.only else SUBJECTS
     unknown = [name for name in chosen if name not in SUBJECTS]
@@ -335,6 +338,8 @@ def main():
             chosen = [name for name in chosen if name not in CONFIDE or work.available(name)]
             if any(name in ONNX for name in chosen):
                 work.export()
+            if args.latency and any(name in CONFIDE for name in chosen):
+                work.build_latency()
             result = {"versions": versions(work), "threads": args.threads, "rows_read": work.rows_read, "texts": work.rows}
             print(json.dumps(result), flush=True)
             result["coding"] = compare_coding(work, chosen)

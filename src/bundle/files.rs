@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use super::manifest::FileDigests;
-use super::{CODEBOOK, DECISION, HEADS, MANIFEST, Manifest};
+use super::{CODEBOOK, DECISION, HEADS, MANIFEST, Manifest, ROUNDED};
 use crate::codebook::{Codebook, hex_sha256};
 use crate::decision::Decisions;
 use crate::encoder::{
     ADAPTER_CONFIG, ADAPTER_WEIGHTS, EncoderConfig, ModelFiles, POOLING_QUERY, Parameters, Pooling,
-    TensorSpec, load_weights,
+    Quantised, TensorSpec, load_weights, quantised_shapes,
 };
 use crate::error::{Error, Result};
 use crate::heads::lexical::LexicalHeads;
@@ -72,8 +72,19 @@ impl BundleFiles {
         let decision_bytes = read(folder, DECISION)?;
         whole(DECISION, &decision_bytes)?;
         let decisions = Decisions::from_json(&decision_bytes, &place(folder, DECISION), &codebook)?;
+        let mut parameters = files.parameters(&config)?;
+        if let EncoderConfig::Bert(config) = &config
+            && digests.lists(ROUNDED)
+        {
+            let bytes = read(folder, ROUNDED)?;
+            whole(ROUNDED, &bytes)?;
+            let shapes = quantised_shapes(config);
+            let shape = |module: &str| shapes.get(module).copied();
+            let rounded = Quantised::from_bytes(&bytes, shape, &place(folder, ROUNDED))?;
+            parameters = parameters.rounded(rounded);
+        }
         Ok(Self {
-            parameters: files.parameters(&config)?,
+            parameters,
             digest: hex_sha256(&manifest_bytes),
             codebook,
             files,

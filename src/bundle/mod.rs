@@ -21,8 +21,7 @@ use crate::codebook::Codebook;
 use crate::decision::Decisions;
 use crate::encoder::{
     Compute, ComputeRequest, Cut, Encoder, EncoderConfig, POOLING_QUERY, PackedBatch, Packing,
-    Precision, Quiet, TokenizedText, Tokens,
-    batch_tokens, by_length, each,
+    Precision, Quiet, TokenizedText, Tokens, batch_tokens, by_length, each,
 };
 use crate::error::{Error, Result};
 use crate::heads::Heads;
@@ -32,6 +31,8 @@ const HEADS: &str = "heads.safetensors";
 const CODEBOOK: &str = "codebook.toml";
 const DECISION: &str = "decision.json";
 const MANIFEST: &str = "manifest.json";
+/// The encoder's matrices in 8 bits.
+const ROUNDED: &str = "int8.safetensors";
 const CARD: &str = "README.md";
 
 /// Texts that a batch holds at most.

@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{CARD, CODEBOOK, DECISION, FileDigests, HEADS, MANIFEST, Manifest, card};
+use super::{CARD, CODEBOOK, DECISION, FileDigests, HEADS, MANIFEST, Manifest, ROUNDED, card};
 use crate::codebook::Codebook;
 use crate::corpus::WholeFile;
 use crate::decision::Decisions;
 use crate::encoder::{
-    ADAPTER_CONFIG, ADAPTER_WEIGHTS, Adapter, ModelFiles, Parameters, save_weights,
+    ADAPTER_CONFIG, ADAPTER_WEIGHTS, Adapter, ModelFiles, Parameters, Quantised, save_weights,
 };
 use crate::error::{Error, Result};
 
@@ -66,6 +66,14 @@ impl BundleWriter {
         let (config, weights) = adapter.files(name)?;
         self.put(ADAPTER_CONFIG, &config)?;
         self.put(ADAPTER_WEIGHTS, &weights)
+    }
+
+    /// Writes the encoder's matrices in 8 bits.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn rounded(&mut self, quantised: &Quantised) -> Result<()> {
+        self.put(ROUNDED, &quantised.to_bytes()?)
     }
 
     fn texts_to_tokens(&mut self, base: &ModelFiles) -> Result<()> {

@@ -62,7 +62,11 @@ pub fn tell_precision(bundle: &Bundle, asked: Option<Precision>, messages: &Mess
     let figures = &bundle.manifest().precisions;
     let of = |precision: Precision| figures.iter().find(|f| f.precision == precision);
     let share = |f: &PrecisionFigures| {
-        format!("{:.1} % of {} validation rows' codes are those of f32", 100.0 * f.agreement, f.rows)
+        format!(
+            "{:.1} % of {} validation rows' codes are those of f32",
+            100.0 * f.agreement,
+            f.rows
+        )
     };
     let why = match (asked, of(*precision)) {
         (Some(_), Some(measured)) => format!("as asked; {}", share(measured)),

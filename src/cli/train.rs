@@ -26,7 +26,7 @@ use crate::error::{Error, Kind, Result, shown};
 use crate::heads::{shift_biases, shift_logits};
 use crate::training::{
     EpochRecord, Examples, Mode, Plan, Randomness, Recipe, RunFolder, Start, TextLogits,
-    TrainedEncoder, fit_lexical, initial_heads, train, train_frozen,
+    TrainedEncoder, fit_lexical, initial_heads, rounded_weights, train, train_frozen,
 };
 
 /// Trains an encoder and one head per tier on coded rows, and writes a bundle
@@ -202,10 +202,16 @@ pub(super) fn train_bundle(
         Some(TrainedEncoder::Adapter(adapter)) => adapter.merge(&parameters)?,
         None => parameters.clone(),
     };
+    // An adapter's bundle stays small: its weights are rounded when they are loaded.
+    let rounded = match recipe.mode {
+        Mode::Lora => None,
+        Mode::Full | Mode::Frozen => rounded_weights(&config, &encoder, &examples.train)?,
+    };
     let validated = Validated {
         codebook,
         config: &config,
         encoder,
+        rounded: rounded.as_ref(),
         heads: &result.heads,
         recipe,
         decisions: &decisions,
@@ -250,6 +256,9 @@ pub(super) fn train_bundle(
         }
         None if files.is_plain() => bundle.base(&files)?,
         None => bundle.encoder(&files, &parameters)?,
+    }
+    if let Some(rounded) = &rounded {
+        bundle.rounded(rounded)?;
     }
     bundle.rest(&result.heads, codebook, &decisions, &manifest)?;
     bundle.finish()?;

@@ -5,7 +5,9 @@ use crate::bundle::{PrecisionFigures, TierFigures};
 use crate::codebook::{Code, Codebook, TierKind};
 use crate::decision::{Decisions, both_views};
 use crate::encoder::kernels::Level;
-use crate::encoder::{Compute, Encoder, EncoderConfig, POOLING_QUERY, Packing, Parameters, Precision};
+use crate::encoder::{
+    Compute, Encoder, EncoderConfig, POOLING_QUERY, Packing, Parameters, Precision, Quantised,
+};
 use crate::error::Result;
 use crate::evaluation::evaluate;
 use crate::evaluation::ranking::micro_average_precision;
@@ -80,6 +82,8 @@ pub(super) struct Validated<'a> {
     pub config: &'a EncoderConfig,
     /// The encoder's tensors in 32 bits, an adapter merged into them.
     pub encoder: Parameters,
+    /// Its matrices in 8 bits, where the training rounds them.
+    pub rounded: Option<&'a Quantised>,
     pub heads: &'a Parameters,
     pub recipe: &'a Recipe,
     pub decisions: &'a Decisions,
@@ -98,6 +102,9 @@ pub(super) fn precisions(validated: &Validated) -> Result<Vec<PrecisionFigures>>
         if let Ok(query) = heads.get(POOLING_QUERY) {
             encoder.replace(POOLING_QUERY, query);
         }
+        if let Some(rounded) = validated.rounded {
+            encoder = encoder.rounded(rounded.clone());
+        }
         let compute = Compute { precision, level, ..Compute::default() };
         let encoder = encoder.for_coding(&config.tensors(), &compute)?;
         let encoder = Encoder::new(config, recipe.pooling, &encoder)?;
@@ -109,10 +116,13 @@ pub(super) fn precisions(validated: &Validated) -> Result<Vec<PrecisionFigures>>
     let exact = own(Precision::F32)?;
     // The encoder's heads are one term of the logits; only by what this one moves, they move.
     let moved = |mut narrow: TextLogits| {
-        let flat = |logits: &TextLogits| -> Vec<f64> { logits.iter().flatten().flatten().copied().collect() };
+        let flat = |logits: &TextLogits| -> Vec<f64> {
+            logits.iter().flatten().flatten().copied().collect()
+        };
         let (exact, whole) = (flat(&exact), flat(validated.logits));
         let all = narrow.iter_mut().flatten().flatten();
-        all.zip(exact.into_iter().zip(whole)).for_each(|(own, (exact, whole))| *own += whole - exact);
+        all.zip(exact.into_iter().zip(whole))
+            .for_each(|(own, (exact, whole))| *own += whole - exact);
         narrow
     };
     let codes = |logits: &TextLogits| -> Vec<Vec<Code>> {

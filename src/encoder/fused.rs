@@ -2,7 +2,10 @@
 //! that a thread keeps, nothing allocated but the result. What a text gets depends on it alone.
 
 mod attention;
+mod calibration;
 mod passes;
+
+pub use calibration::{calibrate, quantised_shapes};
 
 use std::cell::RefCell;
 
@@ -12,8 +15,9 @@ use super::affine::values_of;
 use super::bert::{KINDS, Names, POSITIONS};
 use super::kernels::{Level, Operand, PackedAffine};
 use super::ops::{Pooling, pool_rows, tensor, tensor_values};
+use super::quantised::QuantisedMatrix;
 use super::weights::{Packing, WORD_EMBEDDINGS};
-use super::{BertConfig, PackedBatch, Parameters};
+use super::{BertConfig, PackedBatch, Parameters, Precision};
 use crate::error::{Error, Result};
 use attention::{Shape, attend};
 use passes::{Norm, activate, add_and_norm};
@@ -42,6 +46,32 @@ struct Layer {
     narrow: PackedAffine,
     output_norm: Norm,
 }
+
+/// The maps of a layer by what enters them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Part {
+    /// Queries, keys and values.
+    Attention,
+    Context,
+    Widen,
+    Narrow,
+}
+
+impl Part {
+    /// The names of the modules.
+    fn modules(self, names: &Names, layer: usize) -> Vec<String> {
+        let parts = match self {
+            Self::Attention => vec![names.query, names.key, names.value],
+            Self::Context => vec![names.block.context],
+            Self::Widen => vec![names.block.widen],
+            Self::Narrow => vec![names.block.narrow],
+        };
+        parts.into_iter().map(|part| format!("{}.{layer}.{part}", names.layers)).collect()
+    }
+}
+
+/// Is shown the rows that enter a map, and their width.
+type Watcher<'a> = &'a mut dyn FnMut(usize, Part, &[f32], usize);
 
 /// The buffers of a thread.
 #[derive(Default)]
@@ -83,32 +113,46 @@ impl FusedBert {
             let (gain, bias) = (get(&format!("{name}.weight"))?, get(&format!("{name}.bias"))?);
             Ok::<_, Error>(Norm { gain, bias, epsilon: config.layer_norm_eps as f32 })
         };
-        let pack = |weight: &[f32], bias: &[f32]| {
-            PackedAffine::new(weight, weight.len() / bias.len(), Some(bias), precision, level)
-        };
         let layers = (0..config.num_hidden_layers).map(|at| {
-            let Names { layers, block, .. } = &names;
-            let name = |part: &str| format!("{layers}.{at}.{part}");
-            let map = |part: &str| {
-                let name = name(part);
-                Ok::<_, Error>((get(&format!("{name}.weight"))?, get(&format!("{name}.bias"))?))
+            let pack = |part: Part| {
+                let mut maps = Vec::new();
+                for module in part.modules(&names, at) {
+                    let weight = get(&format!("{module}.weight"))?;
+                    let bias = get(&format!("{module}.bias"))?;
+                    let rounded = match precision {
+                        Precision::Int8 => parameters.quantised().and_then(|q| q.get(&module)),
+                        Precision::F32 | Precision::Bf16 => None,
+                    };
+                    maps.push(match rounded {
+                        Some(matrix) => Rows::Rounded(matrix.clone(), bias),
+                        None => Rows::Plain(weight, bias),
+                    });
+                }
+                let (inputs, scale) = (shape.row(), 1.0 / (shape.width as f32).sqrt());
+                let maps: Vec<Rows> = match part {
+                    Part::Attention => {
+                        let scales = [scale, 1.0, 1.0];
+                        let pad = |(rows, scale): (Rows, f32)| rows.outputs(shape, hidden, scale);
+                        maps.into_iter().zip(scales).map(pad).collect()
+                    }
+                    Part::Context => maps.into_iter().map(|rows| rows.inputs(shape)).collect(),
+                    Part::Widen | Part::Narrow => maps,
+                };
+                let inputs = match part {
+                    Part::Attention | Part::Widen => hidden,
+                    Part::Context => inputs,
+                    Part::Narrow => config.intermediate_size,
+                };
+                Ok::<_, Error>(Rows::packed(maps, inputs, precision, level))
             };
-            let (mut weight, mut bias) = (Vec::new(), Vec::new());
-            let scale = 1.0 / (shape.width as f32).sqrt();
-            for (part, scale) in [(names.query, scale), (names.key, 1.0), (names.value, 1.0)] {
-                let (w, b) = map(part)?;
-                weight.extend(shape.pad_outputs(&w, hidden).into_iter().map(|w| w * scale));
-                bias.extend(shape.pad_outputs(&b, 1).into_iter().map(|b| b * scale));
-            }
-            let (context, context_bias) = map(block.context)?;
-            let ((widen, widen_bias), (narrow, narrow_bias)) = (map(block.widen)?, map(block.narrow)?);
+            let name = |part: &str| format!("{}.{at}.{part}", names.layers);
             Ok(Layer {
-                attention: pack(&weight, &bias),
-                context: pack(&shape.pad_inputs(&context), &context_bias),
-                attention_norm: norm(name(block.attention_norm))?,
-                widen: pack(&widen, &widen_bias),
-                narrow: pack(&narrow, &narrow_bias),
-                output_norm: norm(name(block.output_norm))?,
+                attention: pack(Part::Attention)?,
+                context: pack(Part::Context)?,
+                attention_norm: norm(name(names.block.attention_norm))?,
+                widen: pack(Part::Widen)?,
+                narrow: pack(Part::Narrow)?,
+                output_norm: norm(name(names.block.output_norm))?,
             })
         });
         let layers = layers.collect::<Result<_>>()?;
@@ -158,13 +202,28 @@ impl FusedBert {
         use_them: impl FnOnce(&[f32]) -> Result<T>,
     ) -> Result<T> {
         BUFFERS.with_borrow_mut(|buffers| {
-            let states = self.compute(batch, buffers)?;
+            let states = self.compute(batch, buffers, None)?;
             use_them(states)
         })
     }
 
-    fn compute<'b>(&self, batch: &PackedBatch, buffers: &'b mut Buffers) -> Result<&'b [f32]> {
+    /// Shows the rows that enter each map.
+    fn watch(&self, batch: &PackedBatch, watcher: Watcher) -> Result<()> {
+        BUFFERS.with_borrow_mut(|buffers| self.compute(batch, buffers, Some(watcher)).map(|_| ()))
+    }
+
+    fn compute<'b>(
+        &self,
+        batch: &PackedBatch,
+        buffers: &'b mut Buffers,
+        mut watcher: Option<Watcher>,
+    ) -> Result<&'b [f32]> {
         let tokens = batch.ids.len();
+        let mut show = |layer, part, rows: &[f32], width| {
+            if let Some(watcher) = &mut watcher {
+                watcher(layer, part, rows, width);
+            }
+        };
         let Buffers { states, attention, context, sums, wide, scratch, operand } = buffers;
         let states = room(states, tokens * self.hidden);
         self.embed(batch, states)?;
@@ -175,15 +234,25 @@ impl FusedBert {
         sums.fill(0.0);
         add_and_norm(self.level, states, sums, &self.norm, first, operand);
         for (at, layer) in self.layers.iter().enumerate() {
+            show(at, Part::Attention, states, self.hidden);
             layer.attention.multiply(states, operand, attention);
             attend(self.level, self.shape, &batch.segments, attention, context, scratch);
-            let next = &layer.context;
-            operand.load(self.level, context, next.inputs(), next.precision());
+            operand.load(context, &layer.context);
+            show(at, Part::Context, context, self.shape.row());
             layer.context.multiply(context, operand, sums);
-            add_and_norm(self.level, states, sums, &layer.attention_norm, Some(&layer.widen), operand);
+            add_and_norm(
+                self.level,
+                states,
+                sums,
+                &layer.attention_norm,
+                Some(&layer.widen),
+                operand,
+            );
             let wide = room(wide, tokens * layer.widen.outputs());
+            show(at, Part::Widen, states, self.hidden);
             layer.widen.multiply(states, operand, wide);
             activate(self.level, wide, &layer.narrow, operand);
+            show(at, Part::Narrow, wide, layer.widen.outputs());
             layer.narrow.multiply(wide, operand, sums);
             let next = self.layers.get(at + 1).map(|next| &next.attention);
             add_and_norm(self.level, states, sums, &layer.output_norm, next, operand);
@@ -201,13 +270,76 @@ impl FusedBert {
         };
         let outside = || Error::model("a token or position lies outside its table");
         let places = batch.segments.ranges().flat_map(|text| 0..text.len());
-        for ((&id, place), state) in batch.ids.iter().zip(places).zip(states.chunks_exact_mut(hidden)) {
+        for ((&id, place), state) in
+            batch.ids.iter().zip(places).zip(states.chunks_exact_mut(hidden))
+        {
             let word = row(words, id as usize).ok_or_else(outside)?;
             let place = row(&self.places, place + self.first_position).ok_or_else(outside)?;
-            for ((state, word), place) in state.iter_mut().zip(&words[word]).zip(&self.places[place]) {
+            for ((state, word), place) in
+                state.iter_mut().zip(&words[word]).zip(&self.places[place])
+            {
                 *state = word + place;
             }
         }
         Ok(())
+    }
+}
+
+/// Outputs of a map before they are packed: their weights and biases.
+enum Rows {
+    Plain(Vec<f32>, Vec<f32>),
+    Rounded(QuantisedMatrix, Vec<f32>),
+}
+
+impl Rows {
+    /// The outputs of heads in whole strips, times `scale`.
+    fn outputs(self, shape: Shape, inputs: usize, scale: f32) -> Self {
+        let scaled = |values: &[f32], each: usize| -> Vec<f32> {
+            shape.pad_outputs(values, each).into_iter().map(|v| v * scale).collect()
+        };
+        match self {
+            Self::Plain(weight, bias) => Self::Plain(scaled(&weight, inputs), scaled(&bias, 1)),
+            Self::Rounded(matrix, bias) => {
+                let codes = shape.pad_outputs(&matrix.codes, inputs);
+                let matrix = QuantisedMatrix { codes, steps: scaled(&matrix.steps, 1), ..matrix };
+                Self::Rounded(matrix, scaled(&bias, 1))
+            }
+        }
+    }
+
+    /// The inputs of heads in whole strips; what was rounded has them so already.
+    fn inputs(self, shape: Shape) -> Self {
+        match self {
+            Self::Plain(weight, bias) => Self::Plain(shape.pad_inputs(&weight), bias),
+            rounded @ Self::Rounded(..) => rounded,
+        }
+    }
+
+    /// All outputs of these as one map.
+    fn packed(all: Vec<Self>, inputs: usize, precision: Precision, level: Level) -> PackedAffine {
+        let (mut weight, mut all_bias) = (Vec::new(), Vec::new());
+        let mut rounded: Option<QuantisedMatrix> = None;
+        for rows in all {
+            match rows {
+                Self::Plain(w, bias) => {
+                    weight.extend(w);
+                    all_bias.extend(bias);
+                }
+                Self::Rounded(matrix, bias) => {
+                    all_bias.extend(bias);
+                    match &mut rounded {
+                        Some(all) => {
+                            all.codes.extend(matrix.codes);
+                            all.steps.extend(matrix.steps);
+                        }
+                        None => rounded = Some(matrix),
+                    }
+                }
+            }
+        }
+        match rounded {
+            Some(matrix) => PackedAffine::rounded(&matrix, &all_bias, level),
+            None => PackedAffine::new(&weight, inputs, Some(&all_bias), precision, level),
+        }
     }
 }

@@ -16,6 +16,7 @@ mod llama;
 mod lora;
 mod modernbert;
 pub mod ops;
+mod quantised;
 mod sentencepiece;
 mod shards;
 mod source;
@@ -27,16 +28,18 @@ pub use batch::{PackedBatch, by_length, pack};
 pub use bert::Bert;
 pub use cache::{HubId, hub_cache, hub_home};
 pub use compute::{
-    Compute, ComputeRequest, DeviceRequest, Found, Precision, arithmetic, batch_tokens, device_name, each,
-    find_device,
+    Compute, ComputeRequest, DeviceRequest, Found, Precision, arithmetic, batch_tokens,
+    device_name, each, find_device,
 };
 pub use config::{BertConfig, EncoderConfig};
 pub use deberta::{Deberta, DebertaConfig};
+pub use fused::{calibrate, quantised_shapes};
 pub use layered::Recomputed;
 pub use llama::{Llama, LlamaConfig};
 pub use lora::{AdaptedModule, Adapter, LoraConfig, adapted_modules, is_up};
 pub use modernbert::{ModernBert, ModernBertConfig};
 pub use ops::{Pooling, Segments};
+pub use quantised::{Quantised, QuantisedMatrix};
 pub use sentencepiece::{SENTENCEPIECE, tokenizer_json};
 pub use shards::{INDEX, WEIGHTS, is_pickle, listed, refuse_pickle};
 pub use source::{ADAPTER_CONFIG, ADAPTER_WEIGHTS, ModelFiles, SHIPPED};

@@ -1,13 +1,14 @@
 //! Tensors in and out of safetensors files, checked by name and shape before they are trusted.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 
 use super::kernels::Level;
-use super::{Compute, Precision};
+use super::{Compute, Precision, Quantised};
 use crate::error::{Error, Result};
 
 /// The name of the word embedding table.
@@ -44,6 +45,7 @@ pub struct Parameters {
     low_rank: BTreeMap<String, LowRank>,
     precision: Precision,
     packing: Option<Packing>,
+    quantised: Option<Arc<Quantised>>,
 }
 
 /// How matrices that never change are packed.
@@ -73,6 +75,16 @@ impl Parameters {
     /// The same tensors, whose matrices maps pack when they are built: they must never change.
     pub fn packed(self, packing: Packing) -> Self {
         Self { packing: Some(packing), ..self }
+    }
+
+    /// The same tensors, whose matrices in 8 bits are these.
+    pub fn rounded(self, quantised: Quantised) -> Self {
+        Self { quantised: Some(Arc::new(quantised)), ..self }
+    }
+
+    /// The matrices in 8 bits, where a training chose them.
+    pub fn quantised(&self) -> Option<&Quantised> {
+        self.quantised.as_deref()
     }
 
     /// How maps pack their matrices, if they do.

@@ -11,6 +11,7 @@ mod plan;
 mod proof;
 mod randomness;
 mod recipe;
+mod rounding;
 mod schedule;
 mod session;
 
@@ -22,4 +23,5 @@ pub use model::{TextLogits, TrainedEncoder, TrainingModel, text_logits};
 pub use plan::Plan;
 pub use randomness::Randomness;
 pub use recipe::{Mode, Recipe};
+pub use rounding::rounded_weights;
 pub use session::{EpochRecord, Observer, Score, Scorer, Start, Trained, train};

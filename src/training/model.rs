@@ -303,11 +303,7 @@ pub(super) fn head_parameters(
 ///
 /// # Errors
 /// If the model cannot be computed.
-pub fn text_logits(
-    encoder: &Encoder,
-    heads: &Heads,
-    examples: &[Example],
-) -> Result<TextLogits> {
+pub fn text_logits(encoder: &Encoder, heads: &Heads, examples: &[Example]) -> Result<TextLogits> {
     let forward = |batch: &PackedBatch| -> Result<Vec<Vec<Vec<f32>>>> {
         let logits = heads.forward(&encoder.embed(batch, &mut Quiet)?, batch)?;
         logits.iter().map(|t| Ok(t.to_vec2::<f32>()?)).collect()

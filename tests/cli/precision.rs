@@ -251,7 +251,8 @@ fn a_row_is_coded_the_same_in_any_company() {
 fn every_level_gives_the_same_codes() {
     let folder = coding(40);
     let best = coded(&folder, "t.csv", &["--precision", "f32"]);
-    let (here, absent): (Vec<_>, Vec<_>) = Level::ALL.iter().partition(|level| level.is_here());
+    let (here, absent): (Vec<Level>, Vec<Level>) =
+        Level::ALL.into_iter().partition(|level| level.is_here());
     for level in &here {
         let flags = ["--precision", "f32", "--kernel", level.name()];
         let found = coded(&folder, "t.csv", &flags);

@@ -29,8 +29,8 @@ impl Shape {
     }
 
     /// `[heads · width, inputs]` → `[heads · padded, inputs]`, with zeros between the heads.
-    pub fn pad_outputs(self, weight: &[f32], inputs: usize) -> Vec<f32> {
-        let mut out = vec![0.0; self.row() * inputs];
+    pub fn pad_outputs<T: Copy + Default>(self, weight: &[T], inputs: usize) -> Vec<T> {
+        let mut out = vec![T::default(); self.row() * inputs];
         let heads = weight.chunks_exact(self.width * inputs);
         for (head, out) in heads.zip(out.chunks_exact_mut(self.padded * inputs)) {
             out[..head.len()].copy_from_slice(head);
@@ -40,7 +40,10 @@ impl Shape {
 
     /// `[outputs, heads · width]` → `[outputs, heads · padded]`, with zeros between the heads.
     pub fn pad_inputs(self, weight: &[f32]) -> Vec<f32> {
-        weight.chunks_exact(self.heads * self.width).flat_map(|row| self.pad_outputs(row, 1)).collect()
+        weight
+            .chunks_exact(self.heads * self.width)
+            .flat_map(|row| self.pad_outputs(row, 1))
+            .collect()
     }
 }
 

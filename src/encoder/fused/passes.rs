@@ -35,9 +35,7 @@ impl Pass for AddAndNorm<'_> {
     #[inline(always)]
     fn run<F: MultiplyAdd>(mut self) {
         let width = self.norm.gain.len();
-        for (state, sum) in
-            self.states.chunks_exact_mut(width).zip(self.sums.chunks_exact(width))
-        {
+        for (state, sum) in self.states.chunks_exact_mut(width).zip(self.sums.chunks_exact(width)) {
             for (state, sum) in state.iter_mut().zip(sum) {
                 *state += sum;
             }
@@ -57,8 +55,7 @@ pub fn add_and_norm(
     operand: &mut Operand,
 ) {
     let width = norm.gain.len();
-    let precision = next.map_or(Precision::F32, PackedAffine::precision);
-    let next = operand.begin(states.len() / width, width, precision);
+    let next = operand.begin(states.len() / width, next);
     lanes::run(level, AddAndNorm { states, sums, norm, next });
 }
 
@@ -87,6 +84,6 @@ impl Pass for Activate<'_> {
 pub fn activate(level: Level, wide: &mut [f32], next: &PackedAffine, operand: &mut Operand) {
     let width = next.inputs();
     let exact = next.precision() == Precision::F32;
-    let next = operand.begin(wide.len() / width, width, next.precision());
+    let next = operand.begin(wide.len() / width, Some(next));
     lanes::run(level, Activate { wide, width, exact, next });
 }

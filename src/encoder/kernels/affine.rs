@@ -4,7 +4,7 @@ use super::bfloat::{self, Bf16Weights};
 use super::float::{self, F32Weights};
 use super::int8::{self, Int8Weights};
 use super::{Level, Operand, STRIP};
-use crate::encoder::Precision;
+use crate::encoder::{Precision, QuantisedMatrix};
 
 /// y = x Wᵀ + b with packed weights.
 #[derive(Clone, Debug)]
@@ -14,6 +14,8 @@ pub struct PackedAffine {
     /// In whole strips.
     bias: Vec<f32>,
     weights: Weights,
+    /// By what inputs are multiplied before they are rounded.
+    factors: Option<Vec<f32>>,
     level: Level,
 }
 
@@ -55,7 +57,35 @@ impl PackedAffine {
             }
             Precision::Bf16 | Precision::Int8 => Weights::Bf16(Bf16Weights::pack(weight, inputs)),
         };
-        Self { inputs, outputs, bias: padded, weights, level }
+        Self { inputs, outputs, bias: padded, weights, factors: None, level }
+    }
+
+    /// Packs a matrix that was rounded before, with its bias.
+    ///
+    /// # Panics
+    /// If the lengths do not match, there are more than 65,536 inputs, or the processor lacks the
+    /// level.
+    pub fn rounded(matrix: &QuantisedMatrix, bias: &[f32], level: Level) -> Self {
+        assert!(level.is_here(), "this processor lacks {level}");
+        let QuantisedMatrix { codes, steps, smoothing } = matrix;
+        let (inputs, outputs) = (smoothing.len(), steps.len());
+        assert!(inputs > 0 && inputs <= MOST_INT8_INPUTS && codes.len() == inputs * outputs);
+        assert_eq!(bias.len(), outputs, "one bias an output");
+        let mut padded = vec![0.0; outputs.next_multiple_of(STRIP)];
+        padded[..outputs].copy_from_slice(bias);
+        Self {
+            inputs,
+            outputs,
+            bias: padded,
+            weights: Weights::Int8(Int8Weights::pack_codes(codes, steps, inputs)),
+            factors: Some(smoothing.iter().map(|s| 1.0 / s).collect()),
+            level,
+        }
+    }
+
+    /// By what inputs are multiplied before they are rounded, where they are smoothed.
+    pub fn factors(&self) -> Option<&[f32]> {
+        self.factors.as_deref()
     }
 
     /// The instructions that it multiplies by.
@@ -92,7 +122,9 @@ impl PackedAffine {
         assert_eq!(x.len(), rows * self.inputs, "rows of x");
         assert_eq!(y.len(), rows * self.outputs, "rows of y");
         match &self.weights {
-            Weights::F32(weights) => float::multiply(self.level, x, weights, &self.bias, y, self.outputs),
+            Weights::F32(weights) => {
+                float::multiply(self.level, x, weights, &self.bias, y, self.outputs)
+            }
             Weights::Bf16(weights) => {
                 bfloat::multiply(self.level, operand, weights, &self.bias, y, self.outputs);
             }
@@ -105,7 +137,7 @@ impl PackedAffine {
     /// y for `x`, loaded into a new operand.
     pub fn apply(&self, x: &[f32]) -> Vec<f32> {
         let mut operand = Operand::default();
-        operand.load(self.level, x, self.inputs, self.precision());
+        operand.load(x, self);
         let mut y = vec![0.0; x.len() / self.inputs * self.outputs];
         self.multiply(x, &operand, &mut y);
         y

@@ -35,28 +35,35 @@ pub struct Int8Weights {
 }
 
 impl Int8Weights {
-    /// Packs `[outputs, inputs]`.
+    /// Rounds and packs `[outputs, inputs]`.
     pub fn pack(weight: &[f32], inputs: usize) -> Self {
-        let groups = byte_row(inputs) / 4;
-        let outputs = weight.len() / inputs;
-        let strips = outputs.div_ceil(STRIP);
-        let mut lines = vec![Line([0; 4 * STRIP]); strips * groups];
-        let mut steps = vec![0.0; strips * STRIP];
-        let mut sums = vec![0.0; strips * STRIP];
-        for (output, row) in weight.chunks_exact(inputs).enumerate() {
-            let largest = row.iter().fold(0f32, |most, w| most.max(w.abs()));
-            let step = largest / 127.0;
+        let mut steps = Vec::with_capacity(weight.len() / inputs);
+        let mut codes = Vec::with_capacity(weight.len());
+        for row in weight.chunks_exact(inputs) {
+            let step = row.iter().fold(0f32, |most, w| most.max(w.abs())) / 127.0;
             let inverse = if step > 0.0 { 1.0 / step } else { 0.0 };
-            let strip = &mut lines[output / STRIP * groups..][..groups];
-            let mut sum = 0;
-            for (i, w) in row.iter().enumerate() {
-                let s = (w * inverse).round() as i8;
-                strip[i / 4].0[output % STRIP * 4 + i % 4] = s;
-                sum += i32::from(s);
-            }
-            (steps[output], sums[output]) = (step, step * sum as f32);
+            codes.extend(row.iter().map(|w| (w * inverse).round() as i8));
+            steps.push(step);
         }
-        Self { lines, inputs, steps, sums }
+        Self::pack_codes(&codes, &steps, inputs)
+    }
+
+    /// Packs rounded weights, `[outputs, inputs]`, and the step of each output.
+    pub fn pack_codes(codes: &[i8], steps: &[f32], inputs: usize) -> Self {
+        let groups = byte_row(inputs) / 4;
+        let strips = steps.len().div_ceil(STRIP);
+        let mut lines = vec![Line([0; 4 * STRIP]); strips * groups];
+        let mut padded = vec![0.0; strips * STRIP];
+        let mut sums = vec![0.0; strips * STRIP];
+        for (output, (row, step)) in codes.chunks_exact(inputs).zip(steps).enumerate() {
+            let strip = &mut lines[output / STRIP * groups..][..groups];
+            for (line, codes) in strip.iter_mut().zip(row.chunks(4)) {
+                line.0[output % STRIP * 4..][..codes.len()].copy_from_slice(codes);
+            }
+            let sum: i32 = row.iter().map(|&code| i32::from(code)).sum();
+            (padded[output], sums[output]) = (*step, step * sum as f32);
+        }
+        Self { lines, inputs, steps: padded, sums }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The left side of a product, brought to the format of the weights row by row.
 
+use super::PackedAffine;
 use super::lanes::{self, Pass};
-use super::Level;
 use crate::encoder::Precision;
 use crate::encoder::ops::{MultiplyAdd, max, min};
 
@@ -16,6 +16,8 @@ pub struct Operand {
     pub(super) steps: Vec<f32>,
     /// The least value of each row.
     pub(super) least: Vec<f32>,
+    /// One row, smoothed.
+    scaled: Vec<f32>,
 }
 
 /// The distance of rows of pairs.
@@ -40,12 +42,14 @@ pub(super) fn bf16(x: f32) -> u32 {
 pub struct Rows<'a> {
     operand: &'a mut Operand,
     precision: Precision,
+    /// By what each input is multiplied before it is rounded.
+    factors: Option<&'a [f32]>,
     next: usize,
 }
 
 impl Operand {
-    /// Takes the rows of `x`, `[rows, width]`.
-    pub fn load(&mut self, level: Level, x: &[f32], width: usize, precision: Precision) {
+    /// Takes the rows of `x`, which enter the map.
+    pub fn load(&mut self, x: &[f32], map: &PackedAffine) {
         struct Load<'a>(&'a [f32], usize, Rows<'a>);
         impl Pass for Load<'_> {
             #[inline(always)]
@@ -56,14 +60,18 @@ impl Operand {
                 }
             }
         }
-        let rows = self.begin(x.len() / width, width, precision);
-        if precision != Precision::F32 {
-            lanes::run(level, Load(x, width, rows));
+        let width = map.inputs();
+        let rows = self.begin(x.len() / width, Some(map));
+        if map.precision() != Precision::F32 {
+            lanes::run(map.level(), Load(x, width, rows));
         }
     }
 
-    /// Makes room for `rows` rows of `width` values, which are to be pushed.
-    pub fn begin(&mut self, rows: usize, width: usize, precision: Precision) -> Rows<'_> {
+    /// Makes room for `rows` rows that enter the map and are to be pushed; without a map nothing
+    /// is kept of them.
+    pub fn begin<'a>(&'a mut self, rows: usize, map: Option<&'a PackedAffine>) -> Rows<'a> {
+        let precision = map.map_or(Precision::F32, PackedAffine::precision);
+        let width = map.map_or(0, PackedAffine::inputs);
         match precision {
             Precision::F32 => {}
             Precision::Bf16 => self.pairs.resize(rows * pair_row(width), 0),
@@ -71,9 +79,10 @@ impl Operand {
                 self.bytes.resize(rows * byte_row(width), 0);
                 self.steps.resize(rows, 0.0);
                 self.least.resize(rows, 0.0);
+                self.scaled.resize(width, 0.0);
             }
         }
-        Rows { operand: self, precision, next: 0 }
+        Rows { operand: self, precision, factors: map.and_then(PackedAffine::factors), next: 0 }
     }
 }
 
@@ -84,7 +93,7 @@ impl Rows<'_> {
     /// If there is no room for it.
     #[inline(always)]
     pub fn push<F: MultiplyAdd>(&mut self, row: &[f32]) {
-        let Operand { pairs, bytes, steps, least } = self.operand;
+        let Operand { pairs, bytes, steps, least, scaled } = self.operand;
         match self.precision {
             Precision::F32 => {}
             Precision::Bf16 => {
@@ -94,6 +103,15 @@ impl Rows<'_> {
             Precision::Int8 => {
                 let length = byte_row(row.len());
                 let bytes = &mut bytes[self.next * length..][..length];
+                let row = match self.factors {
+                    Some(factors) => {
+                        for ((scaled, x), factor) in scaled.iter_mut().zip(row).zip(factors) {
+                            *scaled = x * factor;
+                        }
+                        &scaled[..row.len()]
+                    }
+                    None => row,
+                };
                 (steps[self.next], least[self.next]) = quantise::<F>(row, bytes);
             }
         }
@@ -132,6 +150,8 @@ fn quantise<F: MultiplyAdd>(x: &[f32], out: &mut [u8]) -> (f32, f32) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::encoder::QuantisedMatrix;
+    use crate::encoder::kernels::Level;
     use crate::encoder::ops::gradient_check::values;
 
     #[test]
@@ -145,17 +165,35 @@ mod tests {
         assert!(f32::from_bits(bf16(f32::NAN) << 16).is_nan());
     }
 
+    fn loaded(x: &[f32], width: usize, smoothing: Option<Vec<f32>>) -> Operand {
+        let map = match smoothing {
+            None => {
+                PackedAffine::new(&vec![1.0; width], width, None, Precision::Int8, Level::best())
+            }
+            Some(smoothing) => {
+                let (codes, steps) = (vec![1; width], vec![1.0]);
+                let matrix = QuantisedMatrix { codes, steps, smoothing };
+                PackedAffine::rounded(&matrix, &[0.0], Level::best())
+            }
+        };
+        let mut operand = Operand::default();
+        operand.load(x, &map);
+        operand
+    }
+
     #[test]
     fn bytes_are_within_half_a_step() {
         for width in [1, 3, 4, 16, 37] {
             let x = values(3 * width, width as u64);
-            let mut operand = Operand::default();
-            operand.load(Level::best(), &x, width, Precision::Int8);
-            for (r, row) in x.chunks_exact(width).enumerate() {
-                for (i, x) in row.iter().enumerate() {
-                    let u = f32::from(operand.bytes[r * byte_row(width) + i]);
-                    let back = operand.least[r] + operand.steps[r] * u;
-                    assert!((back - x).abs() <= 0.501 * operand.steps[r] + 1e-7);
+            for smoothing in [None, Some((1..=width).map(|i| i as f32).collect::<Vec<_>>())] {
+                let operand = loaded(&x, width, smoothing.clone());
+                for (r, row) in x.chunks_exact(width).enumerate() {
+                    for (i, x) in row.iter().enumerate() {
+                        let divided = x / smoothing.as_ref().map_or(1.0, |s| s[i]);
+                        let u = f32::from(operand.bytes[r * byte_row(width) + i]);
+                        let back = operand.least[r] + operand.steps[r] * u;
+                        assert!((back - divided).abs() <= 0.501 * operand.steps[r] + 1e-6);
+                    }
                 }
             }
         }
@@ -163,8 +201,7 @@ mod tests {
 
     #[test]
     fn a_row_of_one_value_has_no_step() {
-        let mut operand = Operand::default();
-        operand.load(Level::best(), &[-2.5; 8], 8, Precision::Int8);
+        let operand = loaded(&[-2.5; 8], 8, None);
         assert_eq!((operand.steps[0], operand.least[0]), (0.0, -2.5));
         assert_eq!(operand.bytes, [0; 8]);
     }

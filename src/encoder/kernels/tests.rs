@@ -76,8 +76,9 @@ fn held(values: &[f32], precision: Precision, weights: bool) -> Vec<f64> {
             all(&|v| f64::from((v * inverse).round()) * f64::from(step))
         }
         Precision::Int8 => {
+            let map = PackedAffine::new(values, values.len(), None, precision, Level::best());
             let mut operand = Operand::default();
-            operand.load(Level::best(), values, values.len(), precision);
+            operand.load(values, &map);
             let (step, least) = (f64::from(operand.steps[0]), f64::from(operand.least[0]));
             operand.bytes[..values.len()].iter().map(|&u| least + step * f64::from(u)).collect()
         }
@@ -148,8 +149,13 @@ fn the_largest_sums_of_bytes_are_exact() {
         // One zero a row, so that every other entry is 255 steps above the least.
         let mut x = vec![255.0; inputs];
         x[17] = 0.0;
-        let case =
-            Case { inputs, outputs: 20, x, weight: vec![127.0 * sign; 20 * inputs], bias: vec![0.0; 20] };
+        let case = Case {
+            inputs,
+            outputs: 20,
+            x,
+            weight: vec![127.0 * sign; 20 * inputs],
+            bias: vec![0.0; 20],
+        };
         for level in levels() {
             let y = case.packed(Precision::Int8, level).apply(&case.x);
             let expected = sign * 255.0 * 127.0 * (inputs as f32 - 1.0);
@@ -189,5 +195,9 @@ fn no_rows_are_no_work() {
 #[should_panic(expected = "rows of y")]
 fn a_target_of_another_size_is_refused() {
     let case = Case::random((2, 5, 7), 1.0, 1);
-    case.packed(Precision::F32, Level::best()).multiply(&case.x, &Operand::default(), &mut [0.0; 3]);
+    case.packed(Precision::F32, Level::best()).multiply(
+        &case.x,
+        &Operand::default(),
+        &mut [0.0; 3],
+    );
 }

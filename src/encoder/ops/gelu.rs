@@ -97,7 +97,9 @@ mod tests {
     fn the_other_forms_stay_near() {
         for i in -2_000..=2_000 {
             let x = i as f32 / 200.0;
-            let exact = f64::from(x) * 0.5 * (1.0 + candle_core::cpu::erf::erf_f64(f64::from(x) / 2f64.sqrt()));
+            let exact = f64::from(x)
+                * 0.5
+                * (1.0 + candle_core::cpu::erf::erf_f64(f64::from(x) / 2f64.sqrt()));
             for (y, bound) in [
                 (gelu_by::<Fused>(x), 2e-6),
                 (gelu_by::<Apart>(x), 2e-6),

@@ -39,7 +39,7 @@ pub use pooling::{Pooling, pool, pool_rows};
 pub use rms_norm::rms_norm;
 pub use rotary::{Rotations, rotate};
 pub use swiglu::swiglu;
-pub use vector::{Apart, Fused, MultiplyAdd, each, exp, exponentials, max, min, sum};
+pub use vector::{Apart, Fused, MultiplyAdd, dot, each, exp, exponentials, max, min, sum};
 pub use windows::windows;
 
 use candle_core::{CpuStorage, DType, Layout, Result, Shape, Storage, Tensor, bail};

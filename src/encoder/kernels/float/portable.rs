@@ -8,7 +8,11 @@ pub(super) const TILES: Tiles<Product> = tiles!(tile; 1 2 3 4; [1]);
 /// a · b + c, fused where the processor certainly can.
 #[inline(always)]
 fn multiply_add(a: f32, b: f32, c: f32) -> f32 {
-    if cfg!(any(target_arch = "aarch64", target_feature = "fma")) { a.mul_add(b, c) } else { a * b + c }
+    if cfg!(any(target_arch = "aarch64", target_feature = "fma")) {
+        a.mul_add(b, c)
+    } else {
+        a * b + c
+    }
 }
 
 /// # Safety

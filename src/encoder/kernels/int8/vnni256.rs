@@ -58,10 +58,10 @@ mod tests {
         }
         let (rows, inputs, outputs) = (13, 37, 50);
         let (x, weight) = (values(rows * inputs, 1), values(outputs * inputs, 2));
+        let map = PackedAffine::new(&weight, inputs, None, Precision::Int8, Level::Portable);
         let mut operand = Operand::default();
-        operand.load(Level::best(), &x, inputs, Precision::Int8);
-        let packed =
-            PackedAffine::new(&weight, inputs, None, Precision::Int8, Level::Portable).apply(&x);
+        operand.load(&x, &map);
+        let packed = map.apply(&x);
         let mut y = vec![0.0; rows * outputs];
         let weights = Int8Weights::pack(&weight, inputs);
         multiply_by(EVEX, &operand, &weights, &[0.0; 64], &mut y, outputs);
