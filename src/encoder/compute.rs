@@ -25,6 +25,14 @@ pub enum Precision {
 }
 
 impl Precision {
+    /// This format, or bf16 where this is narrower.
+    pub(super) fn at_least_bf16(self) -> Self {
+        match self {
+            Self::Int8 => Self::Bf16,
+            wide => wide,
+        }
+    }
+
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {

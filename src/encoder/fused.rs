@@ -70,6 +70,11 @@ impl Part {
     }
 }
 
+/// Layers, from the first, whose narrow map stays in bf16 where the others are in 8 bits. What
+/// leaves the first layers' activation is the most uneven of all: on tweets coded by a fine-tuned
+/// MiniLM this one map takes a third of the codes that 8 bits change, for a twentieth more products.
+const NARROW_IN_BF16: usize = 1;
+
 /// Is shown the rows that enter a map, and their width.
 type Watcher<'a> = &'a mut dyn FnMut(usize, Part, &[f32], usize);
 
@@ -115,6 +120,10 @@ impl FusedBert {
         };
         let layers = (0..config.num_hidden_layers).map(|at| {
             let pack = |part: Part| {
+                let precision = match part {
+                    Part::Narrow if at < NARROW_IN_BF16 => precision.at_least_bf16(),
+                    _ => precision,
+                };
                 let mut maps = Vec::new();
                 for module in part.modules(&names, at) {
                     let weight = get(&format!("{module}.weight"))?;

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use super::super::ops::{Matrix, dot, multiply};
 use super::super::quantised::{Quantised, QuantisedMatrix};
 use super::super::{BertConfig, PackedBatch, Parameters};
-use super::{FusedBert, Part, Shape};
+use super::{FusedBert, NARROW_IN_BF16, Part, Shape};
 use crate::error::Result;
 
 /// How much of the inputs' unevenness goes to the weights.
@@ -157,10 +157,11 @@ pub fn calibrate(
 ) -> Result<Quantised> {
     let encoder = FusedBert::new(config, parameters)?;
     let seen: Mutex<BTreeMap<(usize, Part), Inputs>> = Mutex::default();
-    // In their order, so that sums do not depend on the number of threads.
+    // One after another, so that sums do not depend on the number of threads.
     for batch in batches {
         encoder.watch(batch, &mut |layer, part, rows, width| {
-            if let Ok(mut seen) = seen.lock() {
+            let in_bf16 = part == Part::Narrow && layer < NARROW_IN_BF16;
+            if !in_bf16 && let Ok(mut seen) = seen.lock() {
                 seen.entry((layer, part)).or_default().add(rows, width);
             }
         })?;

@@ -8,6 +8,9 @@
 //! Processors of other kinds run the portable tiles, which compilers turn into their vector
 //! instructions (NEON on ARM).
 
+// A tile's loops run over registers: the number of one counts, in several arrays and addresses.
+#![allow(clippy::needless_range_loop)]
+
 mod affine;
 mod bfloat;
 mod float;

@@ -35,12 +35,12 @@ pub fn gelu_near<F: MultiplyAdd>(x: f32) -> f32 {
     let s = near * near;
     let p = -1.301_288_1e-9;
     let p = F::of(p, s, 1.041_956_7e-7);
-    let p = F::of(p, s, -3.657_123_9e-6);
+    let p = F::of(p, s, -3.657_124e-6);
     let p = F::of(p, s, 7.485_493_6e-5);
     let p = F::of(p, s, -1.006_489_7e-3);
-    let p = F::of(p, s, 9.505_395_8e-3);
-    let p = F::of(p, s, -6.588_783_9e-2);
-    let p = F::of(p, s, 3.986_733_9e-1);
+    let p = F::of(p, s, 9.505_396e-3);
+    let p = F::of(p, s, -6.588_784e-2);
+    let p = F::of(p, s, 3.986_734e-1);
     x * F::of(near, p, 0.5)
 }
 
