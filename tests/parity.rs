@@ -246,7 +246,6 @@ fn packed_encoders_agree_with_transformers() {
             };
             for (a, b) in pooled(&encoder, &texts).iter().zip(&exact) {
                 let cosine = cosine(a, b);
-                println!("{name} {packing:?} COS {cosine}");
                 assert!(cosine > least && a != b, "{cosine}");
             }
         }
@@ -271,6 +270,7 @@ fn bits(vector: &[f32]) -> Vec<u32> {
 
 #[test]
 fn a_packed_text_is_the_same_to_the_bit_in_any_company() {
+    let mut others = Vec::new();
     for (name, reference) in all_references() {
         let mut texts = invented_texts(&reference.config);
         if name == "minilm" {
@@ -279,16 +279,18 @@ fn a_packed_text_is_the_same_to_the_bit_in_any_company() {
         for packing in packings() {
             let encoder = reference.packed(packing);
             let together = pooled(&encoder, &texts);
-            let reversed = pooled(&encoder, texts.iter().rev());
+            let mut reversed = pooled(&encoder, texts.iter().rev());
+            reversed.reverse();
             for (at, text) in texts.iter().enumerate() {
                 let alone = bits(&pooled(&encoder, [text])[0]);
-                let what = format!("{name} {packing:?}: {} tokens", text.ids.len());
-                assert!(together[at].iter().all(|v| v.is_finite()), "{what}");
-                assert_eq!(alone, bits(&together[at]), "{what}");
-                assert_eq!(alone, bits(&reversed[texts.len() - 1 - at]), "{what}, reversed");
+                assert!(together[at].iter().all(|v| v.is_finite()), "{name} {packing:?}");
+                if [&together, &reversed].iter().any(|vectors| bits(&vectors[at]) != alone) {
+                    others.push(format!("{name} {packing:?}: {} tokens", text.ids.len()));
+                }
             }
         }
     }
+    assert!(others.is_empty(), "{others:#?}");
 }
 
 #[test]

@@ -11,12 +11,13 @@ use crate::harness::{Folder, Ran};
 pub const SECRET: &str = "zanzibar";
 
 /// Every file of a bundle, in alphabetical order.
-pub const BUNDLE: [&str; 8] = [
+pub const BUNDLE: [&str; 9] = [
     "README.md",
     "codebook.toml",
     "config.json",
     "decision.json",
     "heads.safetensors",
+    "int8.safetensors",
     "manifest.json",
     "model.safetensors",
     "tokenizer.json",
