@@ -51,20 +51,39 @@ impl Affine {
         let weight = parameters.get(&format!("{name}.weight"))?;
         let low_rank =
             parameters.low_rank(name).map(|(down, up, scale)| LowRank { down, up, scale });
-        Ok(Self(match parameters.packing() {
-            Some(packing) if low_rank.is_none() => {
-                let bias = bias.as_ref().map(values_of).transpose()?;
-                let Packing { precision, level } = packing;
-                Map::Packed(Arc::new(PackedAffine::new(
-                    &values_of(&weight)?,
-                    weight.dim(1)?,
-                    bias.as_deref(),
-                    precision,
-                    level,
-                )))
-            }
-            _ => Map::Plain { weight, bias, low_rank, precision: parameters.precision() },
-        }))
+        match low_rank {
+            None => Self::of_tensors(parameters, weight, bias, parameters.precision()),
+            some => Ok(Self(Map::Plain {
+                weight,
+                bias,
+                low_rank: some,
+                precision: parameters.precision(),
+            })),
+        }
+    }
+
+    /// The map of these tensors, `[outputs, inputs]` and `[outputs]`, packed if the parameters are,
+    /// else multiplied in `precision`.
+    ///
+    /// # Errors
+    /// If the tensors cannot be read.
+    pub(super) fn of_tensors(
+        parameters: &Parameters,
+        weight: Tensor,
+        bias: Option<Tensor>,
+        precision: Precision,
+    ) -> Result<Self> {
+        let Some(Packing { precision, level }) = parameters.packing() else {
+            return Ok(Self(Map::Plain { weight, bias, low_rank: None, precision }));
+        };
+        let bias = bias.as_ref().map(values_of).transpose()?;
+        Ok(Self(Map::Packed(Arc::new(PackedAffine::new(
+            &values_of(&weight)?,
+            weight.dim(1)?,
+            bias.as_deref(),
+            precision,
+            level,
+        )))))
     }
 
     /// `x` `[tokens, inputs]` → `[tokens, outputs]`; `noise` drops out what the adaptation sees.

@@ -15,11 +15,10 @@ use super::affine::{Affine, Norm};
 use super::block::{BLOCK, Block};
 use super::layered::Layered;
 use super::ops::{
-    Disentangled, Heads, attention, disentangled_attention, dropout, gelu, linear, lookup, product,
-    windows,
+    Disentangled, Heads, attention, disentangled_attention, dropout, gelu, lookup, windows,
 };
 use super::weights::{Parameters, WORD_EMBEDDINGS};
-use super::{Noise, PackedBatch, Quiet, Segments};
+use super::{Noise, PackedBatch, Precision, Quiet, Segments};
 use crate::error::Result;
 use config::{CONVOLUTION, DISTANCES, KINDS, POSITIONS, PROJECTION};
 
@@ -30,7 +29,7 @@ pub struct Deberta {
     words: Tensor,
     positions: Option<Tensor>,
     kinds: Option<Tensor>,
-    projection: Option<Tensor>,
+    projection: Option<Affine>,
     norm: Norm,
     distances: Option<Tensor>,
     distance_norm: Option<Norm>,
@@ -51,9 +50,8 @@ struct Layer {
 /// The convolution over the embeddings that the xlarge models add to their first layer.
 #[derive(Clone, Debug)]
 struct Convolution {
-    /// `[hidden, size · hidden]`
-    weight: Tensor,
-    bias: Tensor,
+    /// Of the states that it sees at once to one.
+    map: Affine,
     norm: Norm,
     size: usize,
     gelu: bool,
@@ -63,9 +61,10 @@ impl Convolution {
     fn new(config: &DebertaConfig, parameters: &Parameters) -> Result<Self> {
         let (size, hidden) = (config.conv_kernel_size, config.hidden_size);
         let weight = parameters.get(&format!("{CONVOLUTION}.weight"))?;
+        let weight = weight.transpose(1, 2)?.contiguous()?.reshape((hidden, size * hidden))?;
+        let bias = parameters.get(&format!("{CONVOLUTION}.bias"))?;
         Ok(Self {
-            weight: weight.transpose(1, 2)?.contiguous()?.reshape((hidden, size * hidden))?,
-            bias: parameters.get(&format!("{CONVOLUTION}.bias"))?,
+            map: Affine::of_tensors(parameters, weight, Some(bias), Precision::F32)?,
             norm: Norm::new(parameters, "encoder.conv.LayerNorm")?,
             size,
             gelu: config.conv_act == "gelu",
@@ -80,7 +79,7 @@ impl Convolution {
         noise: &mut dyn Noise,
         epsilon: f64,
     ) -> Result<Tensor> {
-        let x = linear(&windows(embedded, segments, self.size)?, &self.weight, &self.bias)?;
+        let x = self.map.of(&windows(embedded, segments, self.size)?)?;
         let x = dropout(&x, noise.hidden(segments, x.dim(1)?).as_ref())?;
         let x = if self.gelu { gelu(&x)? } else { x.tanh()? };
         Ok(self.norm.forward(&(first + x)?, epsilon)?)
@@ -128,7 +127,9 @@ impl Deberta {
             words: parameters.get(WORD_EMBEDDINGS)?,
             positions: optional(config.position_biased_input, POSITIONS)?,
             kinds: optional(config.type_vocab_size > 0, KINDS)?,
-            projection: optional(config.embedding() != config.hidden_size, PROJECTION)?,
+            projection: optional(config.embedding() != config.hidden_size, PROJECTION)?
+                .map(|weight| Affine::of_tensors(parameters, weight, None, Precision::F32))
+                .transpose()?,
             norm: Norm::new(parameters, "embeddings.LayerNorm")?,
             distances: optional(c2p || p2c, DISTANCES)?,
             distance_norm: ((c2p || p2c) && config.normed_distances())
@@ -151,7 +152,7 @@ impl Deberta {
             x = (x + lookup(kinds, &vec![0; batch.ids.len()])?)?;
         }
         if let Some(projection) = &self.projection {
-            x = product(&x, projection, 1.0)?;
+            x = projection.of(&x)?;
         }
         Ok(self.norm.forward(&x, self.config.layer_norm_eps)?)
     }

@@ -139,6 +139,15 @@ impl Disentangled {
         &self.rows[zero + i + 1 - n..=zero + i]
     }
 
+    /// The rows of the position tables between all tokens of a text of `n`; distances have their
+    /// rows in order, so that those between belong to it, too.
+    fn rows_within(&self, n: usize) -> std::ops::Range<usize> {
+        let zero = self.rows.len() / 2;
+        let used = self.rows.get(zero + 1 - n..zero + n).unwrap_or_default();
+        let (first, last) = (used.iter().min(), used.iter().max());
+        first.map_or(0, |row| *row as usize)..last.map_or(0, |row| *row as usize + 1)
+    }
+
     /// The attention probabilities of one head of one text, before dropout.
     #[inline(always)]
     fn probabilities(
@@ -150,24 +159,28 @@ impl Disentangled {
         scratch: &mut Scratch,
         out: &mut [f32],
     ) {
-        let m = sizes.rows;
         multiply(out, n, q, k.transposed(), sizes.scale, false);
+        // Only the rows that a text of this length uses, whatever others the batch needs.
+        let near = self.rows_within(n);
+        let (first, m) = (near.start as u32, near.len());
         if let Some(keys) = tables.keys {
             let c2p = &mut scratch.c2p[..n * m];
+            let keys = keys.only(near.clone());
             multiply(c2p, m, q, keys.transposed(), sizes.scale, false);
             for (i, (scores, c2p)) in out.chunks_exact_mut(n).zip(c2p.chunks_exact(m)).enumerate() {
                 for (score, row) in scores.iter_mut().zip(self.rows_of(i, n).iter().rev()) {
-                    *score += c2p[*row as usize];
+                    *score += c2p[(*row - first) as usize];
                 }
             }
         }
         if let Some(queries) = tables.queries {
+            let queries = queries.only(near);
             let p2c = &mut scratch.p2c[..n * m];
             multiply(p2c, m, k, queries.transposed(), sizes.scale, false);
             for (i, scores) in out.chunks_exact_mut(n).enumerate() {
                 let rows = self.rows_of(i, n).iter().rev();
                 for ((score, row), p2c) in scores.iter_mut().zip(rows).zip(p2c.chunks_exact(m)) {
-                    *score += p2c[*row as usize];
+                    *score += p2c[(*row - first) as usize];
                 }
             }
         }

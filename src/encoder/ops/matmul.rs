@@ -29,6 +29,15 @@ impl<'a> Matrix<'a> {
         Self::strided(data, rows, columns, columns)
     }
 
+    /// The view of some of the rows.
+    ///
+    /// # Panics
+    /// If there are not so many.
+    pub fn only(self, rows: std::ops::Range<usize>) -> Self {
+        assert!(rows.end <= self.rows && rows.start <= rows.end, "rows out of bounds");
+        Self { data: &self.data[rows.start * self.row_stride..], rows: rows.len(), ..self }
+    }
+
     /// The transposed view.
     pub fn transposed(self) -> Self {
         Self {
