@@ -102,9 +102,9 @@ fn every_format_can_be_asked_for() {
     let by_environment = command(folder.root())
         .args(["classify", "b", "t.csv", "-o", "e.csv", "--probabilities=path"])
         .envs([("CONFIDE_PRECISION", "int8"), ("CONFIDE_DEVICE", "cpu")])
-        .status()
+        .output()
         .unwrap();
-    assert!(by_environment.success());
+    assert!(by_environment.status.success());
     assert!(read(&folder, "e.csv") == seen[2]);
 }
 
