@@ -79,7 +79,7 @@ impl WorkPlan {
     pub fn differences(&self, other: &Self) -> Vec<&'static str> {
         let pairs = [
             ("the program's version", self.version == other.version),
-            ("the kernel level of this machine", self.kernel == other.kernel),
+            ("--precision, --kernel or this machine's instructions", self.kernel == other.kernel),
             ("the input", self.input == other.input),
             ("the bundle", self.bundle == other.bundle),
             ("the codebook", self.codebook == other.codebook),
