@@ -283,6 +283,9 @@ impl Recipe {
                 return Err((name, format!("{value} is outside {low} to {high}")));
             }
         }
+        if self.precision == Precision::Int8 {
+            return Err(("precision", "a training computes in f32 or bf16".into()));
+        }
         if self.penalties.is_empty() || self.penalties.iter().any(|p| !(*p > 0.0 && *p < 1e3)) {
             return Err(("penalties", "it must list numbers above 0".into()));
         }

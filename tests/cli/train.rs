@@ -293,7 +293,11 @@ fn an_encoder_is_found_in_the_local_cache() {
 fn mistakes_in_a_recipe_are_placed() {
     let folder = study("epochs = 2\nlearning_rat = 1e-4\n");
     train(&folder, "bundle", &[]).exits(2).says(&["recipe.toml:2", "learning_rat"]);
-    for (text, field) in [("epochs = 0", "epochs"), ("dropout = 1.5", "dropout")] {
+    for (text, field) in [
+        ("epochs = 0", "epochs"),
+        ("dropout = 1.5", "dropout"),
+        ("precision = \"int8\"", "precision"),
+    ] {
         folder.file("recipe.toml", text);
         train(&folder, "bundle", &[]).exits(2).says(&["recipe.toml", field]);
     }
