@@ -6,10 +6,10 @@
 //! what is kept small is the error of the output on the texts, not that of the weights.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 
 use rayon::prelude::*;
 
+use super::super::kernels::weight_step;
 use super::super::ops::{Matrix, dot, multiply};
 use super::super::quantised::{Quantised, QuantisedMatrix};
 use super::super::{BertConfig, PackedBatch, Parameters};
@@ -97,8 +97,7 @@ impl Inputs {
         };
         for row in weight.chunks_exact(n) {
             let row: Vec<f32> = row.iter().zip(smoothing).map(|(w, s)| w * s).collect();
-            let step = row.iter().fold(0f32, |most, w| most.max(w.abs())) / 127.0;
-            let inverse = if step > 0.0 { 1.0 / step } else { 0.0 };
+            let (step, inverse) = weight_step(&row);
             let (mut codes, mut errors) = (vec![0i8; n], vec![0f32; n]);
             pulp::Arch::new().dispatch(|| {
                 for j in (0..n).rev() {
@@ -156,17 +155,16 @@ pub fn calibrate(
     batches: &[PackedBatch],
 ) -> Result<Quantised> {
     let encoder = FusedBert::new(config, parameters)?;
-    let seen: Mutex<BTreeMap<(usize, Part), Inputs>> = Mutex::default();
+    let mut seen: BTreeMap<(usize, Part), Inputs> = BTreeMap::new();
     // One after another, so that sums do not depend on the number of threads.
     for batch in batches {
         encoder.watch(batch, &mut |layer, part, rows, width| {
             let in_bf16 = part == Part::Narrow && layer < NARROW_IN_BF16;
-            if !in_bf16 && let Ok(mut seen) = seen.lock() {
+            if !in_bf16 {
                 seen.entry((layer, part)).or_default().add(rows, width);
             }
         })?;
     }
-    let seen = seen.into_inner().unwrap_or_default();
     let names = config.names();
     let seen: Vec<((usize, Part), Inputs)> = seen.into_iter().collect();
     let rounded = seen.into_par_iter().map(|((layer, part), inputs)| {

@@ -7,7 +7,7 @@ mod avx512;
 mod portable;
 
 use super::operand::{Operand, bf16, pair_row};
-use super::tile::{self, Part, Tiles};
+use super::tile::{self, Part, Target, Tiles};
 use super::{Level, STRIP};
 
 /// Sixteen pairs of bf16 numbers that begin on a cache line.
@@ -39,7 +39,7 @@ impl Bf16Weights {
     }
 }
 
-/// A part of c = a b + bias; `a` has rows `a_row` pairs apart, strips of `b` are `b_strip` lines
+/// The sides of c = a b + bias; `a` has rows `a_row` pairs apart, strips of `b` are `b_strip` lines
 /// apart, `depth` counts pairs.
 #[derive(Clone, Copy)]
 struct Product {
@@ -49,8 +49,6 @@ struct Product {
     b: *const Line,
     b_strip: usize,
     bias: *const f32,
-    c: *mut f32,
-    c_row: usize,
 }
 
 impl Part for Product {
@@ -61,18 +59,9 @@ impl Part for Product {
                 a: self.a.add(rows * self.a_row),
                 b: self.b.add(strips * self.b_strip),
                 bias: self.bias.add(strips * STRIP),
-                c: self.c.add(rows * self.c_row + strips * STRIP),
                 ..*self
             }
         }
-    }
-
-    fn into_target(self, target: *mut f32, row: usize) -> Self {
-        Self { c: target, c_row: row, ..self }
-    }
-
-    fn target(&self) -> (*mut f32, usize) {
-        (self.c, self.c_row)
     }
 }
 
@@ -113,10 +102,9 @@ pub fn multiply(
         b: weights.lines.as_ptr(),
         b_strip: pairs,
         bias: bias.as_ptr(),
-        c: y.as_mut_ptr(),
-        c_row: outputs,
     };
+    let target = Target { values: y.as_mut_ptr(), row: outputs };
     // SAFETY: the assertion keeps every entry that the tiles reach within the slices, of which `y`
     // is borrowed mutably; `tiles` gives those of a level that the caller found on this processor.
-    unsafe { tile::multiply(whole, rows, outputs, tiles(level)) }
+    unsafe { tile::multiply(whole, target, (rows, outputs), tiles(level)) }
 }

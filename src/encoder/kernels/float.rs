@@ -6,7 +6,7 @@ mod avx2;
 mod avx512;
 mod portable;
 
-use super::tile::{self, Part, Tiles};
+use super::tile::{self, Part, Target, Tiles};
 use super::{Level, STRIP};
 
 /// Sixteen values that begin on a cache line.
@@ -36,7 +36,7 @@ impl F32Weights {
     }
 }
 
-/// A part of c = a b + start, in f32 values: `a` has rows `a_row` apart; of `b`, rows are `b_row`
+/// The sides of c = a b + start, in f32 values: `a` has rows `a_row` apart; of `b`, rows are `b_row`
 /// and strips `b_strip` apart; `start` is one row, or null for zeros.
 #[derive(Clone, Copy)]
 struct Product {
@@ -47,8 +47,6 @@ struct Product {
     b_row: usize,
     b_strip: usize,
     start: *const f32,
-    c: *mut f32,
-    c_row: usize,
 }
 
 impl Part for Product {
@@ -60,18 +58,9 @@ impl Part for Product {
                 a: self.a.add(rows * self.a_row),
                 b: self.b.add(strips * self.b_strip),
                 start: if start.is_null() { start } else { start.add(strips * STRIP) },
-                c: self.c.add(rows * self.c_row + strips * STRIP),
                 ..*self
             }
         }
-    }
-
-    fn into_target(self, target: *mut f32, row: usize) -> Self {
-        Self { c: target, c_row: row, ..self }
-    }
-
-    fn target(&self) -> (*mut f32, usize) {
-        (self.c, self.c_row)
     }
 }
 
@@ -113,12 +102,11 @@ pub fn multiply(
         b_row: STRIP,
         b_strip: STRIP * inputs,
         start: bias.as_ptr(),
-        c: y.as_mut_ptr(),
-        c_row: outputs,
     };
+    let target = Target { values: y.as_mut_ptr(), row: outputs };
     // SAFETY: the assertion keeps every entry that the tiles reach within the slices, of which `y`
     // is borrowed mutably; `tiles` gives those of a level that the caller found on this processor.
-    unsafe { tile::multiply(whole, rows, outputs, tiles(level)) }
+    unsafe { tile::multiply(whole, target, (rows, outputs), tiles(level)) }
 }
 
 /// A row-major matrix whose rows are `row` values apart.
@@ -163,10 +151,9 @@ pub fn multiply_views(
         b_row: b.row,
         b_strip: STRIP,
         start: std::ptr::null(),
-        c: c.as_mut_ptr(),
-        c_row,
     };
+    let target = Target { values: c.as_mut_ptr(), row: c_row };
     // SAFETY: the assertions keep every entry that the tiles reach within the slices, of which `c`
     // is borrowed mutably, and find the level on this processor.
-    unsafe { tile::multiply(whole, rows, columns, tiles(level)) }
+    unsafe { tile::multiply(whole, target, (rows, columns), tiles(level)) }
 }

@@ -14,7 +14,7 @@ mod portable;
 mod vnni256;
 
 use super::operand::{Operand, byte_row};
-use super::tile::{self, Part, Tiles};
+use super::tile::{self, Part, Target, Tiles};
 use super::{Level, STRIP};
 
 /// Four numbers of each of sixteen outputs.
@@ -40,8 +40,7 @@ impl Int8Weights {
         let mut steps = Vec::with_capacity(weight.len() / inputs);
         let mut codes = Vec::with_capacity(weight.len());
         for row in weight.chunks_exact(inputs) {
-            let step = row.iter().fold(0f32, |most, w| most.max(w.abs())) / 127.0;
-            let inverse = if step > 0.0 { 1.0 / step } else { 0.0 };
+            let (step, inverse) = weight_step(row);
             codes.extend(row.iter().map(|w| (w * inverse).round() as i8));
             steps.push(step);
         }
@@ -67,7 +66,14 @@ impl Int8Weights {
     }
 }
 
-/// A part of the product; `a` has rows `a_row` bytes apart, strips of `b` are `b_strip` lines apart,
+/// The step that takes the largest of an output's weights to 127, and its inverse; 0 for both where
+/// all are 0.
+pub fn weight_step(weights: &[f32]) -> (f32, f32) {
+    let step = weights.iter().fold(0f32, |most, w| most.max(w.abs())) / 127.0;
+    (step, if step > 0.0 { 1.0 / step } else { 0.0 })
+}
+
+/// The sides of a product; `a` has rows `a_row` bytes apart, strips of `b` are `b_strip` lines apart,
 /// `depth` counts groups of four.
 #[derive(Clone, Copy)]
 struct Product {
@@ -81,8 +87,6 @@ struct Product {
     b_steps: *const f32,
     b_sums: *const f32,
     bias: *const f32,
-    c: *mut f32,
-    c_row: usize,
 }
 
 impl Part for Product {
@@ -97,18 +101,9 @@ impl Part for Product {
                 b_steps: self.b_steps.add(strips * STRIP),
                 b_sums: self.b_sums.add(strips * STRIP),
                 bias: self.bias.add(strips * STRIP),
-                c: self.c.add(rows * self.c_row + strips * STRIP),
                 ..*self
             }
         }
-    }
-
-    fn into_target(self, target: *mut f32, row: usize) -> Self {
-        Self { c: target, c_row: row, ..self }
-    }
-
-    fn target(&self) -> (*mut f32, usize) {
-        (self.c, self.c_row)
     }
 }
 
@@ -170,10 +165,9 @@ fn multiply_by(
         b_steps: weights.steps.as_ptr(),
         b_sums: weights.sums.as_ptr(),
         bias: bias.as_ptr(),
-        c: y.as_mut_ptr(),
-        c_row: outputs,
     };
+    let target = Target { values: y.as_mut_ptr(), row: outputs };
     // SAFETY: the assertion keeps every entry that the tiles reach within the slices, of which `y`
     // is borrowed mutably; the tiles are those of a level that the caller found on this processor.
-    unsafe { tile::multiply(whole, rows, outputs, tiles) }
+    unsafe { tile::multiply(whole, target, (rows, outputs), tiles) }
 }

@@ -22,6 +22,7 @@ mod tile;
 
 pub use affine::PackedAffine;
 pub use float::{View, multiply_views};
+pub use int8::weight_step;
 pub use level::Level;
 pub use operand::{Operand, Rows as OperandRows};
 

@@ -6,7 +6,7 @@ use super::STRIP;
 pub const MOST_ROWS: usize = 6;
 
 /// The tiles of one level by rows and strips, from one of each up.
-pub type Tiles<P> = &'static [&'static [unsafe fn(&P)]];
+pub type Tiles<P> = &'static [&'static [unsafe fn(&P, Target)]];
 
 /// Lists the instances of a generic tile by rows and strips.
 macro_rules! tiles {
@@ -23,26 +23,47 @@ macro_rules! tiles {
 }
 pub(super) use tiles;
 
-/// A part of a product, and where it lies in the whole.
+/// The two sides of a part of a product.
 pub trait Part: Copy {
-    /// The same part, moved on by rows and strips.
+    /// The sides of a part so many rows and strips further on.
     ///
     /// # Safety
     /// The part must lie within the matrices.
     unsafe fn moved(&self, rows: usize, strips: usize) -> Self;
-    /// The same part with another target.
-    fn into_target(self, target: *mut f32, row: usize) -> Self;
-    /// The target and the distance of its rows.
-    fn target(&self) -> (*mut f32, usize);
+}
+
+/// Where a part of a product goes.
+#[derive(Clone, Copy)]
+pub struct Target {
+    /// Its first value.
+    pub values: *mut f32,
+    /// How many values its rows are apart.
+    pub row: usize,
+}
+
+impl Target {
+    /// The value at a row and a column.
+    ///
+    /// # Safety
+    /// It must lie within the matrix.
+    #[inline(always)]
+    pub unsafe fn at(self, row: usize, column: usize) -> *mut f32 {
+        // SAFETY: the caller keeps it within the matrix.
+        unsafe { self.values.add(row * self.row + column) }
+    }
 }
 
 /// Computes all tiles of a product of `rows` rows and `columns` outputs.
 ///
 /// # Safety
 /// The processor must have the instructions of these tiles, and the matrices that `whole` points to
-/// must hold so many rows and, in whole strips, so many columns; of the target alone, exactly
-/// `columns`.
-pub unsafe fn multiply<P: Part>(whole: P, rows: usize, columns: usize, tiles: Tiles<P>) {
+/// must hold so many rows and, in whole strips, so many columns; the target exactly `columns`.
+pub unsafe fn multiply<P: Part>(
+    whole: P,
+    target: Target,
+    (rows, columns): (usize, usize),
+    tiles: Tiles<P>,
+) {
     let strips = columns.div_ceil(STRIP);
     // Rows are spread evenly: a tile of one row alone would wait for memory.
     let blocks = rows.div_ceil(tiles.len()).max(1);
@@ -62,15 +83,15 @@ pub unsafe fn multiply<P: Part>(whole: P, rows: usize, columns: usize, tiles: Ti
             // not whole goes to a buffer first.
             unsafe {
                 let part = whole.moved(row, strip);
+                let target = Target { values: target.at(row, strip * STRIP), ..target };
                 let tile = tiles[height - 1][width - 1];
                 if strip < whole_strips {
-                    tile(&part);
+                    tile(&part, target);
                 } else {
                     let mut buffer = [0f32; MOST_ROWS * STRIP];
-                    tile(&part.into_target(buffer.as_mut_ptr(), STRIP));
-                    let (target, distance) = part.target();
+                    tile(&part, Target { values: buffer.as_mut_ptr(), row: STRIP });
                     for (r, from) in buffer.chunks_exact(STRIP).enumerate().take(height) {
-                        let to = target.add(r * distance);
+                        let to = target.at(r, 0);
                         std::ptr::copy_nonoverlapping(from.as_ptr(), to, columns % STRIP);
                     }
                 }

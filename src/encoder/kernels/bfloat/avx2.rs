@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::super::tile::{Tiles, tiles};
+use super::super::tile::{Target, Tiles, tiles};
 use super::Product;
 
 pub(super) const TILES: Tiles<Product> = tiles!(tile; 1 2 3 4; [1]);
@@ -11,7 +11,7 @@ pub(super) const TILES: Tiles<Product> = tiles!(tile; 1 2 3 4; [1]);
 /// The processor must have AVX2 and FMA; the matrices must hold `M` rows, `depth` pairs and one
 /// strip; `N` is 1.
 #[target_feature(enable = "avx2,fma")]
-unsafe fn tile<const M: usize, const N: usize>(p: &Product) {
+unsafe fn tile<const M: usize, const N: usize>(p: &Product, c: Target) {
     // SAFETY: all offsets lie within what the caller vouches for; loads and stores need no
     // alignment.
     unsafe {
@@ -33,9 +33,9 @@ unsafe fn tile<const M: usize, const N: usize>(p: &Product) {
             }
         }
         for r in 0..M {
-            let c = p.c.add(r * p.c_row);
-            _mm256_storeu_ps(c, sums[r][0]);
-            _mm256_storeu_ps(c.add(8), sums[r][1]);
+            let row = c.at(r, 0);
+            _mm256_storeu_ps(row, sums[r][0]);
+            _mm256_storeu_ps(row.add(8), sums[r][1]);
         }
     }
 }

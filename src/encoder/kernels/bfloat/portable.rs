@@ -1,13 +1,13 @@
 //! Tiles of bf16 numbers that compilers vectorise.
 
-use super::super::tile::{Tiles, tiles};
+use super::super::tile::{Target, Tiles, tiles};
 use super::{Product, STRIP};
 
 pub(super) const TILES: Tiles<Product> = tiles!(tile; 1 2 3 4; [1]);
 
 /// # Safety
 /// The matrices must hold `M` rows, `depth` pairs and `N` strips; `N` is 1.
-unsafe fn tile<const M: usize, const N: usize>(p: &Product) {
+unsafe fn tile<const M: usize, const N: usize>(p: &Product, c: Target) {
     let low = |pair: u32| f32::from_bits(pair << 16);
     let high = |pair: u32| f32::from_bits(pair & 0xffff_0000);
     // SAFETY: all offsets lie within what the caller vouches for.
@@ -23,7 +23,7 @@ unsafe fn tile<const M: usize, const N: usize>(p: &Product) {
             }
         }
         for (r, sums) in sums.iter().enumerate() {
-            p.c.add(r * p.c_row).cast::<[f32; STRIP]>().write_unaligned(*sums);
+            c.at(r, 0).cast::<[f32; STRIP]>().write_unaligned(*sums);
         }
     }
 }

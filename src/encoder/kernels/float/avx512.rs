@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::super::tile::{Tiles, tiles};
+use super::super::tile::{Target, Tiles, tiles};
 use super::{Product, STRIP};
 
 pub(super) const TILES: Tiles<Product> = tiles!(tile; 1 2 3 4 5 6; [4]);
@@ -11,7 +11,7 @@ pub(super) const TILES: Tiles<Product> = tiles!(tile; 1 2 3 4 5 6; [4]);
 /// The processor must have AVX-512 F; the matrices must hold `M` rows, `depth` inner entries and
 /// `N` strips.
 #[target_feature(enable = "avx512f")]
-unsafe fn tile<const M: usize, const N: usize>(p: &Product) {
+unsafe fn tile<const M: usize, const N: usize>(p: &Product, c: Target) {
     // SAFETY: all offsets lie within what the caller vouches for; loads and stores need no
     // alignment.
     unsafe {
@@ -38,7 +38,7 @@ unsafe fn tile<const M: usize, const N: usize>(p: &Product) {
         }
         for r in 0..M {
             for n in 0..N {
-                _mm512_storeu_ps(p.c.add(r * p.c_row + n * STRIP), sums[r][n]);
+                _mm512_storeu_ps(c.at(r, n * STRIP), sums[r][n]);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Tiles in 32 bits that compilers vectorise.
 
-use super::super::tile::{Tiles, tiles};
+use super::super::tile::{Target, Tiles, tiles};
 use super::{Product, STRIP};
 
 pub(super) const TILES: Tiles<Product> = tiles!(tile; 1 2 3 4; [1]);
@@ -17,7 +17,7 @@ fn multiply_add(a: f32, b: f32, c: f32) -> f32 {
 
 /// # Safety
 /// The matrices must hold `M` rows, `depth` inner entries and `N` strips; `N` is 1.
-unsafe fn tile<const M: usize, const N: usize>(p: &Product) {
+unsafe fn tile<const M: usize, const N: usize>(p: &Product, c: Target) {
     // SAFETY: all offsets lie within what the caller vouches for.
     unsafe {
         let mut sums = [[0f32; STRIP]; M];
@@ -34,7 +34,7 @@ unsafe fn tile<const M: usize, const N: usize>(p: &Product) {
             }
         }
         for (r, sums) in sums.iter().enumerate() {
-            p.c.add(r * p.c_row).cast::<[f32; STRIP]>().write_unaligned(*sums);
+            c.at(r, 0).cast::<[f32; STRIP]>().write_unaligned(*sums);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::super::tile::{Tiles, tiles};
+use super::super::tile::{Target, Tiles, tiles};
 use super::Product;
 
 pub(super) const TILES: Tiles<Product> = tiles!(tile; 1 2 3; [1]);
@@ -11,7 +11,7 @@ pub(super) const TILES: Tiles<Product> = tiles!(tile; 1 2 3; [1]);
 /// The processor must have AVX2 and FMA; the matrices must hold `M` rows, `depth` groups and one
 /// strip; `N` is 1.
 #[target_feature(enable = "avx2,fma")]
-unsafe fn tile<const M: usize, const N: usize>(p: &Product) {
+unsafe fn tile<const M: usize, const N: usize>(p: &Product, target: Target) {
     // SAFETY: all offsets lie within what the caller vouches for; loads need no alignment.
     unsafe {
         // Of four outputs each, two sums: over inputs 0 and 1, and 2 and 3, of every group.
@@ -35,7 +35,7 @@ unsafe fn tile<const M: usize, const N: usize>(p: &Product) {
             // Adding neighbours leaves the outputs in the order 0 1 4 5 2 3 6 7.
             let first = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_hadd_epi32(a, b));
             let second = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_hadd_epi32(c, d));
-            finish(p, r, [first, second]);
+            finish(p, target, r, [first, second]);
         }
     }
 }
@@ -46,7 +46,7 @@ unsafe fn tile<const M: usize, const N: usize>(p: &Product) {
 /// The processor must have AVX2 and FMA; the matrices must hold row `r` and one strip.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn finish(p: &Product, r: usize, sums: [__m256i; 2]) {
+pub(super) unsafe fn finish(p: &Product, target: Target, r: usize, sums: [__m256i; 2]) {
     // SAFETY: all offsets lie within what the caller vouches for; loads and stores need no
     // alignment.
     unsafe {
@@ -58,7 +58,7 @@ pub(super) unsafe fn finish(p: &Product, r: usize, sums: [__m256i; 2]) {
             let level = _mm256_fmadd_ps(least, _mm256_loadu_ps(weights), bias);
             let step = _mm256_mul_ps(step, _mm256_loadu_ps(steps));
             let y = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), step, level);
-            _mm256_storeu_ps(p.c.add(r * p.c_row + 8 * n), y);
+            _mm256_storeu_ps(target.at(r, 8 * n), y);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::super::tile::{Tiles, tiles};
+use super::super::tile::{Target, Tiles, tiles};
 use super::{Product, STRIP};
 
 pub(super) const TILES: Tiles<Product> = tiles!(tile; 1 2 3 4 5 6; [4]);
@@ -11,7 +11,7 @@ pub(super) const TILES: Tiles<Product> = tiles!(tile; 1 2 3 4 5 6; [4]);
 /// The processor must have AVX-512 F and VNNI; the matrices must hold `M` rows, `depth` groups and
 /// `N` strips.
 #[target_feature(enable = "avx512f,avx512vnni")]
-unsafe fn tile<const M: usize, const N: usize>(p: &Product) {
+unsafe fn tile<const M: usize, const N: usize>(p: &Product, c: Target) {
     // SAFETY: all offsets lie within what the caller vouches for; loads and stores need no
     // alignment.
     unsafe {
@@ -37,7 +37,7 @@ unsafe fn tile<const M: usize, const N: usize>(p: &Product) {
                 let level = _mm512_fmadd_ps(_mm512_set1_ps(*p.a_least.add(r)), weights, bias);
                 let step = _mm512_mul_ps(_mm512_set1_ps(*p.a_steps.add(r)), steps);
                 let y = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums[r][n]), step, level);
-                _mm512_storeu_ps(p.c.add(r * p.c_row + n * STRIP), y);
+                _mm512_storeu_ps(c.at(r, n * STRIP), y);
             }
         }
     }

@@ -1,13 +1,13 @@
 //! Tiles of 8-bit numbers that compilers vectorise.
 
-use super::super::tile::{Tiles, tiles};
+use super::super::tile::{Target, Tiles, tiles};
 use super::{Product, STRIP};
 
 pub(super) const TILES: Tiles<Product> = tiles!(tile; 1 2 3 4; [1]);
 
 /// # Safety
 /// The matrices must hold `M` rows, `depth` groups and `N` strips; `N` is 1.
-unsafe fn tile<const M: usize, const N: usize>(p: &Product) {
+unsafe fn tile<const M: usize, const N: usize>(p: &Product, c: Target) {
     // SAFETY: all offsets lie within what the caller vouches for.
     unsafe {
         let mut sums = [[0i32; STRIP]; M];
@@ -26,7 +26,7 @@ unsafe fn tile<const M: usize, const N: usize>(p: &Product) {
             let (step, least) = (*p.a_steps.add(r), *p.a_least.add(r));
             for (n, &sum) in sums.iter().enumerate() {
                 let level = least * *p.b_sums.add(n) + *p.bias.add(n);
-                *p.c.add(r * p.c_row + n) = sum as f32 * (step * *p.b_steps.add(n)) + level;
+                *c.at(r, n) = sum as f32 * (step * *p.b_steps.add(n)) + level;
             }
         }
     }

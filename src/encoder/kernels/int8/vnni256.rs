@@ -3,7 +3,7 @@
 
 use std::arch::x86_64::*;
 
-use super::super::tile::{Tiles, tiles};
+use super::super::tile::{Target, Tiles, tiles};
 use super::Product;
 
 /// A tile by this intrinsic under these features.
@@ -13,7 +13,7 @@ macro_rules! tile {
         /// The processor must have these features; the matrices must hold `M` rows, `depth` groups
         /// and one strip; `N` is 1.
         #[target_feature(enable = $features)]
-        unsafe fn $name<const M: usize, const N: usize>(p: &Product) {
+        unsafe fn $name<const M: usize, const N: usize>(p: &Product, c: Target) {
             // SAFETY: all offsets lie within what the caller vouches for; loads need no alignment.
             unsafe {
                 let mut sums = [[_mm256_setzero_si256(); 2]; M];
@@ -28,7 +28,7 @@ macro_rules! tile {
                     }
                 }
                 for r in 0..M {
-                    super::avx2::finish(p, r, sums[r]);
+                    super::avx2::finish(p, c, r, sums[r]);
                 }
             }
         }
