@@ -15,6 +15,7 @@ use std::time::Instant;
 
 use clap::Parser;
 use confide::bundle::Bundle;
+use confide::cli::{keep_memory, single_threaded_operations};
 use confide::encoder::{ComputeRequest, Precision};
 use confide::heads::joint::Joint;
 use serde_json::{Map, Value, json};
@@ -118,22 +119,6 @@ fn figures(mut times: Vec<f64>) -> Value {
     })
 }
 
-/// What `confide` does before its work: freed memory is kept, and candle's operations stay on the
-/// thread that calls them.
-fn prepare(threads: usize) -> Result<(), rayon::ThreadPoolBuildError> {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: sets parameters of the allocator, before other threads exist.
-    unsafe {
-        libc::mallopt(libc::M_MMAP_THRESHOLD, 1 << 30);
-        libc::mallopt(libc::M_TRIM_THRESHOLD, 1 << 30);
-        libc::mallopt(libc::M_TOP_PAD, 64 << 20);
-        libc::mallopt(libc::M_ARENA_MAX, 1);
-    }
-    // SAFETY: no other thread exists that could read the environment.
-    unsafe { std::env::set_var("CANDLE_NUM_THREADS", "1") };
-    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()
-}
-
 fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::parse();
     let (Some(bundle), Some(table)) = (&options.bundle, &options.table) else {
@@ -141,7 +126,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         eprintln!("latency is not measured: it needs -- BUNDLE CSV");
         return Ok(());
     };
-    prepare(options.threads)?;
+    keep_memory();
+    single_threaded_operations();
+    rayon::ThreadPoolBuilder::new().num_threads(options.threads).build_global()?;
     let texts = texts(table, &options.text, options.texts as usize)?;
     let mut found = Map::new();
     found.insert("threads".into(), rayon::current_num_threads().into());

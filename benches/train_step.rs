@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+use confide::cli::{keep_memory, single_threaded_operations};
 use confide::codebook::{Code, Codebook};
 use confide::corpus::{GoldRow, ReadOptions, Split, read_gold};
 use confide::encoder::{Compute, EncoderConfig, ModelFiles, Parameters, Tokens};
@@ -124,23 +125,9 @@ impl Material {
     }
 }
 
-/// What `confide` does before its work: freed memory is kept, and candle's operations stay on the
-/// thread that calls them.
-fn prepare() {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: sets parameters of the allocator, before other threads exist.
-    unsafe {
-        libc::mallopt(libc::M_MMAP_THRESHOLD, 1 << 30);
-        libc::mallopt(libc::M_TRIM_THRESHOLD, 1 << 30);
-        libc::mallopt(libc::M_TOP_PAD, 64 << 20);
-        libc::mallopt(libc::M_ARENA_MAX, 1);
-    }
-    // SAFETY: no other thread exists that could read the environment.
-    unsafe { std::env::set_var("CANDLE_NUM_THREADS", "1") };
-}
-
 fn train_step(criterion: &mut Criterion) {
-    prepare();
+    keep_memory();
+    single_threaded_operations();
     let material = Material::new();
     let mut group = criterion.benchmark_group("training");
     group.throughput(Throughput::Elements(BATCH as u64));

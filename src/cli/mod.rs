@@ -18,6 +18,8 @@ mod train;
 mod training_rows;
 mod validation;
 
+pub use process::{keep_memory, single_threaded_operations};
+
 use std::process::ExitCode;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};

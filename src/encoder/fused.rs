@@ -3,6 +3,7 @@
 
 mod attention;
 mod calibration;
+mod maps;
 mod passes;
 
 pub use calibration::{calibrate, quantised_shapes};
@@ -12,14 +13,14 @@ use std::cell::RefCell;
 use candle_core::{Device, Tensor};
 
 use super::affine::values_of;
-use super::bert::{KINDS, Names, POSITIONS};
+use super::bert::{KINDS, POSITIONS};
 use super::kernels::{Level, Operand, PackedAffine};
 use super::ops::{Pooling, pool_rows, tensor, tensor_values};
-use super::quantised::QuantisedMatrix;
-use super::weights::{Packing, WORD_EMBEDDINGS};
-use super::{BertConfig, PackedBatch, Parameters, Precision};
+use super::weights::WORD_EMBEDDINGS;
+use super::{BertConfig, PackedBatch, Parameters};
 use crate::error::{Error, Result};
 use attention::{Shape, attend};
+use maps::{Maps, Part};
 use passes::{Norm, activate, add_and_norm};
 
 /// A BERT encoder on packed weights.
@@ -46,34 +47,6 @@ struct Layer {
     narrow: PackedAffine,
     output_norm: Norm,
 }
-
-/// The maps of a layer by what enters them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Part {
-    /// Queries, keys and values.
-    Attention,
-    Context,
-    Widen,
-    Narrow,
-}
-
-impl Part {
-    /// The names of the modules.
-    fn modules(self, names: &Names, layer: usize) -> Vec<String> {
-        let parts = match self {
-            Self::Attention => vec![names.query, names.key, names.value],
-            Self::Context => vec![names.block.context],
-            Self::Widen => vec![names.block.widen],
-            Self::Narrow => vec![names.block.narrow],
-        };
-        parts.into_iter().map(|part| format!("{}.{layer}.{part}", names.layers)).collect()
-    }
-}
-
-/// Layers, from the first, whose narrow map stays in bf16 where the others are in 8 bits. What
-/// leaves the first layers' activation is the most uneven of all: on tweets coded by a fine-tuned
-/// MiniLM this one map takes a third of the codes that 8 bits change, for a twentieth more products.
-const NARROW_IN_BF16: usize = 1;
 
 /// Is shown the rows that enter a map, and their width.
 type Watcher<'a> = &'a mut dyn FnMut(usize, Part, &[f32], usize);
@@ -108,7 +81,7 @@ impl FusedBert {
     /// # Errors
     /// If a tensor is missing.
     pub fn new(config: &BertConfig, parameters: &Parameters) -> Result<Self> {
-        let Some(Packing { precision, level }) = parameters.packing() else {
+        let Some(packing) = parameters.packing() else {
             return Err(Error::model("an encoder that is trained cannot be packed"));
         };
         let (hidden, names) = (config.hidden_size, config.names());
@@ -118,49 +91,15 @@ impl FusedBert {
             let (gain, bias) = (get(&format!("{name}.weight"))?, get(&format!("{name}.bias"))?);
             Ok::<_, Error>(Norm { gain, bias, epsilon: config.layer_norm_eps as f32 })
         };
+        let maps = Maps { config, parameters, names: &names, shape, packing };
         let layers = (0..config.num_hidden_layers).map(|at| {
-            let pack = |part: Part| {
-                let precision = match part {
-                    Part::Narrow if at < NARROW_IN_BF16 => precision.at_least_bf16(),
-                    _ => precision,
-                };
-                let mut maps = Vec::new();
-                for module in part.modules(&names, at) {
-                    let weight = get(&format!("{module}.weight"))?;
-                    let bias = get(&format!("{module}.bias"))?;
-                    let rounded = match precision {
-                        Precision::Int8 => parameters.quantised().and_then(|q| q.get(&module)),
-                        Precision::F32 | Precision::Bf16 => None,
-                    };
-                    maps.push(match rounded {
-                        Some(matrix) => Rows::Rounded(matrix.clone(), bias),
-                        None => Rows::Plain(weight, bias),
-                    });
-                }
-                let (inputs, scale) = (shape.row(), 1.0 / (shape.width as f32).sqrt());
-                let maps: Vec<Rows> = match part {
-                    Part::Attention => {
-                        let scales = [scale, 1.0, 1.0];
-                        let pad = |(rows, scale): (Rows, f32)| rows.outputs(shape, hidden, scale);
-                        maps.into_iter().zip(scales).map(pad).collect()
-                    }
-                    Part::Context => maps.into_iter().map(|rows| rows.inputs(shape)).collect(),
-                    Part::Widen | Part::Narrow => maps,
-                };
-                let inputs = match part {
-                    Part::Attention | Part::Widen => hidden,
-                    Part::Context => inputs,
-                    Part::Narrow => config.intermediate_size,
-                };
-                Ok::<_, Error>(Rows::packed(maps, inputs, precision, level))
-            };
             let name = |part: &str| format!("{}.{at}.{part}", names.layers);
             Ok(Layer {
-                attention: pack(Part::Attention)?,
-                context: pack(Part::Context)?,
+                attention: maps.packed(at, Part::Attention)?,
+                context: maps.packed(at, Part::Context)?,
                 attention_norm: norm(name(names.block.attention_norm))?,
-                widen: pack(Part::Widen)?,
-                narrow: pack(Part::Narrow)?,
+                widen: maps.packed(at, Part::Widen)?,
+                narrow: maps.packed(at, Part::Narrow)?,
                 output_norm: norm(name(names.block.output_norm))?,
             })
         });
@@ -180,7 +119,7 @@ impl FusedBert {
             hidden,
             shape,
             first_position: config.first_position(),
-            level,
+            level: packing.level,
         })
     }
 
@@ -291,64 +230,5 @@ impl FusedBert {
             }
         }
         Ok(())
-    }
-}
-
-/// Outputs of a map before they are packed: their weights and biases.
-enum Rows {
-    Plain(Vec<f32>, Vec<f32>),
-    Rounded(QuantisedMatrix, Vec<f32>),
-}
-
-impl Rows {
-    /// The outputs of heads in whole strips, times `scale`.
-    fn outputs(self, shape: Shape, inputs: usize, scale: f32) -> Self {
-        let scaled = |values: &[f32], each: usize| -> Vec<f32> {
-            shape.pad_outputs(values, each).into_iter().map(|v| v * scale).collect()
-        };
-        match self {
-            Self::Plain(weight, bias) => Self::Plain(scaled(&weight, inputs), scaled(&bias, 1)),
-            Self::Rounded(matrix, bias) => {
-                let codes = shape.pad_outputs(&matrix.codes, inputs);
-                let matrix = QuantisedMatrix { codes, steps: scaled(&matrix.steps, 1), ..matrix };
-                Self::Rounded(matrix, scaled(&bias, 1))
-            }
-        }
-    }
-
-    /// The inputs of heads in whole strips; what was rounded has them so already.
-    fn inputs(self, shape: Shape) -> Self {
-        match self {
-            Self::Plain(weight, bias) => Self::Plain(shape.pad_inputs(&weight), bias),
-            rounded @ Self::Rounded(..) => rounded,
-        }
-    }
-
-    /// All outputs of these as one map.
-    fn packed(all: Vec<Self>, inputs: usize, precision: Precision, level: Level) -> PackedAffine {
-        let (mut weight, mut all_bias) = (Vec::new(), Vec::new());
-        let mut rounded: Option<QuantisedMatrix> = None;
-        for rows in all {
-            match rows {
-                Self::Plain(w, bias) => {
-                    weight.extend(w);
-                    all_bias.extend(bias);
-                }
-                Self::Rounded(matrix, bias) => {
-                    all_bias.extend(bias);
-                    match &mut rounded {
-                        Some(all) => {
-                            all.codes.extend(matrix.codes);
-                            all.steps.extend(matrix.steps);
-                        }
-                        None => rounded = Some(matrix),
-                    }
-                }
-            }
-        }
-        match rounded {
-            Some(matrix) => PackedAffine::rounded(&matrix, &all_bias, level),
-            None => PackedAffine::new(&weight, inputs, Some(&all_bias), precision, level),
-        }
     }
 }

@@ -13,7 +13,8 @@ use super::super::kernels::weight_step;
 use super::super::ops::{Matrix, dot, multiply};
 use super::super::quantised::{Quantised, QuantisedMatrix};
 use super::super::{BertConfig, PackedBatch, Parameters};
-use super::{FusedBert, NARROW_IN_BF16, Part, Shape};
+use super::maps::{NARROW_IN_BF16, Part};
+use super::{FusedBert, Shape};
 use crate::error::Result;
 
 /// How much of the inputs' unevenness goes to the weights.
