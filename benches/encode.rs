@@ -31,7 +31,7 @@ fn encode(criterion: &mut Criterion) {
     for precision in [Precision::F32, Precision::Bf16, Precision::Int8] {
         let compute = Compute { precision, ..Compute::default() };
         let parameters = files.parameters(&config).expect("its weights");
-        let parameters = parameters.on(&config.tensors(), &compute).expect("room");
+        let parameters = parameters.for_coding(&config.tensors(), &compute).expect("room");
         let encoder = Encoder::new(&config, Pooling::Mean, &parameters).expect("an encoder");
         let batches: Vec<PackedBatch> =
             by_length(&references, batch_tokens(&compute.device), usize::MAX)

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Device, Tensor, bail};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -48,8 +48,9 @@ impl Precision {
     /// If the device takes no more.
     pub(super) fn of(self, matrix: &Tensor) -> candle_core::Result<Tensor> {
         match self {
-            Self::F32 | Self::Int8 => Ok(matrix.clone()),
+            Self::F32 => Ok(matrix.clone()),
             Self::Bf16 => matrix.to_dtype(DType::BF16),
+            Self::Int8 => bail!("only packed matrices are multiplied in 8 bits"),
         }
     }
 }
@@ -266,6 +267,13 @@ mod tests {
             assert_eq!(error.exit_code(), 5, "{request}");
             assert!(error.to_string().contains("--device cpu"));
         }
+    }
+
+    #[test]
+    fn what_is_not_packed_is_not_taken_for_8_bits() {
+        let matrix = Tensor::zeros((2, 2), DType::F32, &Device::Cpu).unwrap();
+        assert!(Precision::Int8.of(&matrix).is_err());
+        assert_eq!(Precision::Bf16.of(&matrix).unwrap().dtype(), DType::BF16);
     }
 
     #[test]
