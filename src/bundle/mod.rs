@@ -175,7 +175,11 @@ impl Bundle {
                 lexical: self.lexical.as_ref().map(known).unwrap_or_default(),
             })
         };
-        texts.par_iter().map(read).collect()
+        // One text is not worth waking another thread for.
+        match texts {
+            [text] => Ok(vec![read(text)?]),
+            texts => texts.par_iter().map(read).collect(),
+        }
     }
 
     /// The logits of these texts in their order, `[text][tier][label]`. The batches, computed
@@ -192,7 +196,7 @@ impl Bundle {
                 return Err(Error::interrupted("stopped"));
             }
             let texts: Vec<&ReadText> = batch.iter().map(|&text| &texts[text]).collect();
-            self.batch_logits(&texts)
+            self.batch_logits(&texts, batches.len() == 1)
         };
         let done: Vec<Vec<Vec<Vec<f64>>>> = each(device, &batches, of_batch)?;
         let mut all = vec![Vec::new(); texts.len()];
@@ -202,9 +206,10 @@ impl Bundle {
         Ok(all)
     }
 
-    /// The logits of one batch, computed on this thread.
-    fn batch_logits(&self, texts: &[&ReadText]) -> Result<Vec<Vec<Vec<f64>>>> {
-        let batch = PackedBatch::new(texts.iter().map(|text| &text.tokens));
+    /// The logits of one batch, computed on this thread and, if it is `alone`, on those beside it.
+    fn batch_logits(&self, texts: &[&ReadText], alone: bool) -> Result<Vec<Vec<Vec<f64>>>> {
+        let tokens = texts.iter().map(|text| &text.tokens);
+        let batch = PackedBatch { alone, ..PackedBatch::new(tokens) };
         let pooled = self.encoder.embed(&batch, &mut Quiet)?;
         let mut logits = match &self.lexical {
             Some(heads) => texts.iter().map(|text| heads.logits(&text.lexical)).collect(),

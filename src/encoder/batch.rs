@@ -14,6 +14,8 @@ pub struct PackedBatch {
     pub segments: Arc<Segments>,
     /// Where each text begins, in windows.
     pub texts: Arc<Segments>,
+    /// Whether no other batch is computed beside this one, so that threads may share its rows.
+    pub alone: bool,
 }
 
 impl PackedBatch {
@@ -27,7 +29,7 @@ impl PackedBatch {
             windows.push(text.windows.len());
         }
         let segments = Arc::new(Segments::new(lengths));
-        Self { ids, segments, texts: Arc::new(Segments::new(windows)) }
+        Self { ids, segments, texts: Arc::new(Segments::new(windows)), alone: false }
     }
 
     /// Whether a text has several windows.

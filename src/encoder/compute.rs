@@ -25,14 +25,6 @@ pub enum Precision {
 }
 
 impl Precision {
-    /// This format, or bf16 where this is narrower.
-    pub(super) fn at_least_bf16(self) -> Self {
-        match self {
-            Self::Int8 => Self::Bf16,
-            wide => wide,
-        }
-    }
-
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {
@@ -236,7 +228,7 @@ pub fn each<I: Sync, T: Send>(
     f: impl Fn(&I) -> Result<T> + Sync,
 ) -> Result<Vec<T>> {
     match device {
-        Device::Cpu => items.par_iter().with_max_len(1).map(&f).collect(),
+        Device::Cpu if items.len() > 1 => items.par_iter().with_max_len(1).map(&f).collect(),
         _ => items.iter().map(f).collect(),
     }
 }

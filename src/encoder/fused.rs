@@ -5,6 +5,7 @@ mod attention;
 mod calibration;
 mod maps;
 mod passes;
+mod shares;
 
 pub use calibration::{calibrate, quantised_shapes};
 
@@ -17,11 +18,12 @@ use super::bert::{KINDS, POSITIONS};
 use super::kernels::{Level, Operand, PackedAffine};
 use super::ops::{Pooling, pool_rows, tensor, tensor_values};
 use super::weights::WORD_EMBEDDINGS;
-use super::{BertConfig, PackedBatch, Parameters};
+use super::{BertConfig, PackedBatch, Parameters, Segments};
 use crate::error::{Error, Result};
 use attention::{Shape, attend};
 use maps::{Maps, Part};
 use passes::{Norm, activate, add_and_norm};
+use shares::{Share, in_shares};
 
 /// A BERT encoder on packed weights.
 #[derive(Debug)]
@@ -49,12 +51,19 @@ struct Layer {
 }
 
 /// Is shown the rows that enter a map, and their width.
-type Watcher<'a> = &'a mut dyn FnMut(usize, Part, &[f32], usize);
+type Watcher<'a> = &'a (dyn Fn(usize, Part, &[f32], usize) + Sync);
 
 /// The buffers of a thread.
 #[derive(Default)]
 struct Buffers {
     states: Vec<f32>,
+    rest: RowBuffers,
+}
+
+/// What the rows that a thread computes go through.
+#[derive(Default)]
+struct RowBuffers {
+    /// Queries, keys and values of all rows, whoever computes them.
     attention: Vec<f32>,
     context: Vec<f32>,
     sums: Vec<f32>,
@@ -66,6 +75,9 @@ struct Buffers {
 thread_local! {
     static BUFFERS: RefCell<Buffers> = RefCell::default();
 }
+
+/// Rows that are worth a thread of their own.
+const SHARE_ROWS: usize = 8;
 
 /// The first `length` values of a buffer that grows when it must.
 fn room(buffer: &mut Vec<f32>, length: usize) -> &mut [f32] {
@@ -149,63 +161,67 @@ impl FusedBert {
         batch: &PackedBatch,
         use_them: impl FnOnce(&[f32]) -> Result<T>,
     ) -> Result<T> {
-        BUFFERS.with_borrow_mut(|buffers| {
-            let states = self.compute(batch, buffers, None)?;
-            use_them(states)
-        })
+        self.compute(batch, &|_, _, _, _| (), use_them)
     }
 
     /// Shows the rows that enter each map.
     fn watch(&self, batch: &PackedBatch, watcher: Watcher) -> Result<()> {
-        BUFFERS.with_borrow_mut(|buffers| self.compute(batch, buffers, Some(watcher)).map(|_| ()))
+        self.compute(batch, watcher, |_| Ok(()))
     }
 
-    fn compute<'b>(
+    fn compute<T>(
         &self,
         batch: &PackedBatch,
-        buffers: &'b mut Buffers,
-        mut watcher: Option<Watcher>,
-    ) -> Result<&'b [f32]> {
-        let tokens = batch.ids.len();
-        let mut show = |layer, part, rows: &[f32], width| {
-            if let Some(watcher) = &mut watcher {
-                watcher(layer, part, rows, width);
-            }
-        };
-        let Buffers { states, attention, context, sums, wide, scratch, operand } = buffers;
-        let states = room(states, tokens * self.hidden);
-        self.embed(batch, states)?;
-        let sums = room(sums, tokens * self.hidden);
-        let attention = room(attention, tokens * 3 * self.shape.row());
-        let context = room(context, tokens * self.shape.row());
+        watcher: Watcher,
+        use_them: impl FnOnce(&[f32]) -> Result<T>,
+    ) -> Result<T> {
+        BUFFERS.with_borrow_mut(|Buffers { states, rest }| {
+            let tokens = batch.ids.len();
+            let states = room(states, tokens * self.hidden);
+            self.embed(batch, states)?;
+            let shares = match batch.alone {
+                true => rayon::current_num_threads().min(tokens / SHARE_ROWS).max(1),
+                false => 1,
+            };
+            in_shares(shares, states, tokens, rest, |share, buffers| {
+                self.rows(&batch.segments, share, buffers, watcher);
+            });
+            use_them(states)
+        })
+    }
+
+    /// Takes some rows of embeddings through all layers.
+    fn rows(&self, segments: &Segments, mut share: Share, buffers: &mut RowBuffers, show: Watcher) {
+        let (level, shape, hidden) = (self.level, self.shape, self.hidden);
+        let (rows, tokens) = (share.rows.clone(), share.tokens);
+        let RowBuffers { attention, context, sums, wide, scratch, operand } = buffers;
+        let width = 3 * shape.row();
+        let attention = room(attention, tokens * width);
+        let own = rows.start * width..rows.end * width;
+        let context = room(context, rows.len() * shape.row());
+        let sums = room(sums, rows.len() * hidden);
         let first = self.layers.first().map(|first| &first.attention);
         sums.fill(0.0);
-        add_and_norm(self.level, states, sums, &self.norm, first, operand);
+        add_and_norm(level, share.states, sums, &self.norm, first, operand);
         for (at, layer) in self.layers.iter().enumerate() {
-            show(at, Part::Attention, states, self.hidden);
-            layer.attention.multiply(states, operand, attention);
-            attend(self.level, self.shape, &batch.segments, attention, context, scratch);
+            show(at, Part::Attention, share.states, hidden);
+            layer.attention.multiply(share.states, operand, &mut attention[own.clone()]);
+            share.exchange(attention, width);
+            attend(level, shape, segments, &rows, attention, context, scratch);
             operand.load(context, &layer.context);
-            show(at, Part::Context, context, self.shape.row());
+            show(at, Part::Context, context, shape.row());
             layer.context.multiply(context, operand, sums);
-            add_and_norm(
-                self.level,
-                states,
-                sums,
-                &layer.attention_norm,
-                Some(&layer.widen),
-                operand,
-            );
-            let wide = room(wide, tokens * layer.widen.outputs());
-            show(at, Part::Widen, states, self.hidden);
-            layer.widen.multiply(states, operand, wide);
-            activate(self.level, wide, &layer.narrow, operand);
+            let (norm, widen) = (&layer.attention_norm, Some(&layer.widen));
+            add_and_norm(level, share.states, sums, norm, widen, operand);
+            let wide = room(wide, rows.len() * layer.widen.outputs());
+            show(at, Part::Widen, share.states, hidden);
+            layer.widen.multiply(share.states, operand, wide);
+            activate(level, wide, &layer.narrow, operand);
             show(at, Part::Narrow, wide, layer.widen.outputs());
             layer.narrow.multiply(wide, operand, sums);
             let next = self.layers.get(at + 1).map(|next| &next.attention);
-            add_and_norm(self.level, states, sums, &layer.output_norm, next, operand);
+            add_and_norm(level, share.states, sums, &layer.output_norm, next, operand);
         }
-        Ok(states)
     }
 
     /// Writes the sums of the embeddings.

@@ -1,5 +1,7 @@
 //! Attention of every head within every text, on heads that each fill whole strips.
 
+use std::ops::Range;
+
 use super::super::Segments;
 use super::super::kernels::lanes::{self, Pass};
 use super::super::kernels::{Level, STRIP, View, multiply_views};
@@ -56,11 +58,13 @@ pub struct Scratch {
     totals: Vec<f32>,
 }
 
-/// Queries (scaled), keys and values, `[tokens, 3 · row]` → context, `[tokens, row]`.
+/// Queries (scaled), keys and values, `[tokens, 3 · row]` → context of some of the tokens,
+/// `[rows, row]`.
 pub fn attend(
     level: Level,
     shape: Shape,
     segments: &Segments,
+    rows: &Range<usize>,
     from: &[f32],
     context: &mut [f32],
     scratch: &mut Scratch,
@@ -68,21 +72,25 @@ pub fn attend(
     let Shape { heads, width, padded } = shape;
     let (row, out) = (3 * shape.row(), shape.row());
     for text in segments.ranges() {
-        let n = text.len();
+        let own = text.start.max(rows.start)..text.end.min(rows.end);
+        if own.is_empty() {
+            continue;
+        }
+        let (n, asked) = (text.len(), own.len());
         let columns = n.next_multiple_of(STRIP);
         let keys = room(&mut scratch.keys, width * columns);
-        let scores = room(&mut scratch.scores, n * columns);
-        let totals = room(&mut scratch.totals, n);
+        let scores = room(&mut scratch.scores, asked * columns);
+        let totals = room(&mut scratch.totals, asked);
         for head in 0..heads {
-            let query = &from[text.start * row + head * padded..];
-            let key = &query[out..];
+            let query = &from[own.start * row + head * padded..];
+            let key = &from[text.start * row + out + head * padded..];
             lanes::run(level, Transpose { from: key, row, n, width, to: keys, columns });
             let (queries, by_input) = (View::new(query, row), View::new(keys, columns));
-            multiply_views(level, (n, width, columns), queries, by_input, scores, columns);
-            lanes::run(level, Exponentials { scores, columns, totals });
-            let values = View::new(&query[2 * out..], row);
-            let target = &mut context[text.start * out + head * padded..];
-            multiply_views(level, (n, n, padded), View::new(scores, columns), values, target, out);
+            multiply_views(level, (asked, width, columns), queries, by_input, scores, columns);
+            lanes::run(level, Exponentials { scores, columns, n, totals });
+            let values = View::new(&key[out..], row);
+            let target = &mut context[(own.start - rows.start) * out + head * padded..];
+            multiply_views(level, (asked, n, padded), View::new(scores, columns), values, target, out);
             lanes::run(level, Divide { rows: target, row: out, width: padded, totals });
         }
     }
@@ -92,15 +100,16 @@ pub fn attend(
 struct Exponentials<'a> {
     scores: &'a mut [f32],
     columns: usize,
+    /// Keys of the text.
+    n: usize,
     totals: &'a mut [f32],
 }
 
 impl Pass for Exponentials<'_> {
     #[inline(always)]
     fn run<F: MultiplyAdd>(self) {
-        let n = self.totals.len();
         for (row, total) in self.scores.chunks_exact_mut(self.columns).zip(self.totals) {
-            row[n..].fill(f32::NEG_INFINITY);
+            row[self.n..].fill(f32::NEG_INFINITY);
             *total = exponentials::<F>(row);
         }
     }

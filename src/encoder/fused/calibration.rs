@@ -6,6 +6,7 @@
 //! what is kept small is the error of the output on the texts, not that of the weights.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
@@ -13,7 +14,7 @@ use super::super::kernels::weight_step;
 use super::super::ops::{Matrix, dot, multiply};
 use super::super::quantised::{Quantised, QuantisedMatrix};
 use super::super::{BertConfig, PackedBatch, Parameters};
-use super::maps::{NARROW_IN_BF16, Part};
+use super::maps::Part;
 use super::{FusedBert, Shape};
 use crate::error::Result;
 
@@ -156,17 +157,16 @@ pub fn calibrate(
     batches: &[PackedBatch],
 ) -> Result<Quantised> {
     let encoder = FusedBert::new(config, parameters)?;
-    let mut seen: BTreeMap<(usize, Part), Inputs> = BTreeMap::new();
+    let seen: Mutex<BTreeMap<(usize, Part), Inputs>> = Mutex::default();
     // One after another, so that sums do not depend on the number of threads.
     for batch in batches {
-        encoder.watch(batch, &mut |layer, part, rows, width| {
-            let in_bf16 = part == Part::Narrow && layer < NARROW_IN_BF16;
-            if !in_bf16 {
-                seen.entry((layer, part)).or_default().add(rows, width);
-            }
+        encoder.watch(batch, &|layer, part, rows, width| {
+            let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+            seen.entry((layer, part)).or_default().add(rows, width);
         })?;
     }
     let names = config.names();
+    let seen = seen.into_inner().unwrap_or_else(PoisonError::into_inner);
     let seen: Vec<((usize, Part), Inputs)> = seen.into_iter().collect();
     let rounded = seen.into_par_iter().map(|((layer, part), inputs)| {
         let modules = part.modules(&names, layer);
@@ -179,7 +179,11 @@ pub fn calibrate(
             })
             .collect::<Result<Vec<Vec<f32>>>>()?;
         let slices: Vec<&[f32]> = weights.iter().map(Vec::as_slice).collect();
-        let smoothing = inputs.smoothing(&slices);
+        // Inputs in 16 bits need no help from the weights.
+        let smoothing = match part.is_fine(layer) {
+            true => vec![1.0; inputs.largest.len()],
+            false => inputs.smoothing(&slices),
+        };
         let upper = transposed(&inputs.factor(&smoothing), smoothing.len());
         let round = |weight: &[f32]| Inputs::round(weight, &smoothing, &upper);
         Ok(modules.into_iter().zip(slices.into_iter().map(round)).collect::<Vec<_>>())

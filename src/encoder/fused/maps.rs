@@ -32,10 +32,17 @@ impl Part {
     }
 }
 
-/// Layers, from the first, whose narrow map stays in bf16 where the others are in 8 bits. What
-/// leaves the first layers' activation is the most uneven of all: on tweets coded by a fine-tuned
-/// MiniLM this one map takes a third of the codes that 8 bits change, for a twentieth more products.
-pub const NARROW_IN_BF16: usize = 1;
+/// Layers, from the first, whose narrow map takes its inputs in 16 bits where the others take them
+/// in 8. What leaves the first layers' activation is the most uneven of all: on tweets coded by a
+/// fine-tuned MiniLM this one map takes a third of the codes that 8 bits change.
+const FINE_NARROW: usize = 1;
+
+impl Part {
+    /// Whether the map of this layer takes its inputs in 16 bits.
+    pub fn is_fine(self, layer: usize) -> bool {
+        self == Self::Narrow && layer < FINE_NARROW
+    }
+}
 
 /// The maps of an encoder before they are packed.
 pub struct Maps<'a> {
@@ -54,10 +61,6 @@ impl Maps<'_> {
     pub fn packed(&self, layer: usize, part: Part) -> Result<PackedAffine> {
         let Self { config, shape, packing: Packing { precision, level }, .. } = *self;
         let hidden = config.hidden_size;
-        let precision = match part {
-            Part::Narrow if layer < NARROW_IN_BF16 => precision.at_least_bf16(),
-            _ => precision,
-        };
         let outputs = part
             .modules(self.names, layer)
             .iter()
@@ -76,7 +79,8 @@ impl Maps<'_> {
             Part::Widen => (hidden, outputs),
             Part::Narrow => (config.intermediate_size, outputs),
         };
-        Ok(Outputs::packed(outputs, inputs, precision, level))
+        let map = Outputs::packed(outputs, inputs, precision, level);
+        Ok(if part.is_fine(layer) { map.with_fine_inputs() } else { map })
     }
 
     /// The outputs of a module, as rounded where they are multiplied in 8 bits.

@@ -16,6 +16,8 @@ pub struct PackedAffine {
     weights: Weights,
     /// By what inputs are multiplied before they are rounded.
     factors: Option<Vec<f32>>,
+    /// Whether inputs enter as two rows of bytes.
+    fine: bool,
     level: Level,
 }
 
@@ -57,7 +59,7 @@ impl PackedAffine {
             }
             Precision::Bf16 | Precision::Int8 => Weights::Bf16(Bf16Weights::pack(weight, inputs)),
         };
-        Self { inputs, outputs, bias: padded, weights, factors: None, level }
+        Self { inputs, outputs, bias: padded, weights, factors: None, fine: false, level }
     }
 
     /// Packs a matrix that was rounded before, with its bias.
@@ -78,9 +80,23 @@ impl PackedAffine {
             outputs,
             bias: padded,
             weights: Weights::Int8(Int8Weights::pack_codes(codes, steps, inputs)),
-            factors: Some(smoothing.iter().map(|s| 1.0 / s).collect()),
+            factors: (smoothing.iter().any(|s| *s != 1.0))
+                .then(|| smoothing.iter().map(|s| 1.0 / s).collect()),
+            fine: false,
             level,
         }
+    }
+
+    /// The map with its inputs in 16 bits instead of 8, for twice the products; as it is where its
+    /// weights are not in 8 bits.
+    #[must_use]
+    pub fn with_fine_inputs(self) -> Self {
+        Self { fine: self.precision() == Precision::Int8, ..self }
+    }
+
+    /// Whether inputs are taken in 16 bits and weights in 8.
+    pub fn is_fine(&self) -> bool {
+        self.fine
     }
 
     /// By what inputs are multiplied before they are rounded, where they are smoothed.
@@ -129,7 +145,11 @@ impl PackedAffine {
                 bfloat::multiply(self.level, operand, weights, &self.bias, y, self.outputs);
             }
             Weights::Int8(weights) => {
-                int8::multiply(self.level, operand, weights, &self.bias, y, self.outputs);
+                let Operand { bytes, rest, .. } = operand;
+                int8::multiply(self.level, bytes, weights, Some(&self.bias), y, self.outputs);
+                if self.fine {
+                    int8::multiply(self.level, rest, weights, None, y, self.outputs);
+                }
             }
         }
     }

@@ -3,7 +3,8 @@
 //! Weights have one step an output: w ≈ step · s, s from -127 to 127. Activations have one step and
 //! one least value a row: x ≈ least + step · u, u from 0 to 255. So the product of a row and an
 //! output is x_step · w_step · Σ s u + least · w_step · Σ s + bias (Jacob et al. 2018, per channel and
-//! per row).
+//! per row). Inputs that are taken finely are two such rows, the second what the first leaves: 16 bits
+//! for twice the products.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -13,7 +14,7 @@ mod portable;
 #[cfg(target_arch = "x86_64")]
 mod vnni256;
 
-use super::operand::{Operand, byte_row};
+use super::operand::{Bytes, byte_row};
 use super::tile::{self, Part, Target, Tiles};
 use super::{Level, STRIP};
 
@@ -87,6 +88,8 @@ struct Product {
     b_steps: *const f32,
     b_sums: *const f32,
     bias: *const f32,
+    /// Whether the product is added to what is there.
+    adds: bool,
 }
 
 impl Part for Product {
@@ -119,15 +122,15 @@ fn tiles(level: Level) -> Tiles<Product> {
     }
 }
 
-/// y = x Wᵀ + bias.
+/// y = x Wᵀ + bias, or y += x Wᵀ where there is no bias.
 ///
 /// # Panics
 /// If the lengths do not match.
 pub fn multiply(
     level: Level,
-    x: &Operand,
+    x: &Bytes,
     weights: &Int8Weights,
-    bias: &[f32],
+    bias: Option<&[f32]>,
     y: &mut [f32],
     outputs: usize,
 ) {
@@ -136,26 +139,26 @@ pub fn multiply(
 
 fn multiply_by(
     tiles: Tiles<Product>,
-    x: &Operand,
+    x: &Bytes,
     weights: &Int8Weights,
-    bias: &[f32],
+    bias: Option<&[f32]>,
     y: &mut [f32],
     outputs: usize,
 ) {
     let (bytes, rows) = (byte_row(weights.inputs), y.len() / outputs);
     let strips = outputs.div_ceil(STRIP);
     assert!(
-        x.bytes.len() == rows * bytes
+        x.codes.len() == rows * bytes
             && x.steps.len() == rows
             && x.least.len() == rows
             && weights.lines.len() == strips * bytes / 4
             && weights.steps.len() == strips * STRIP
             && weights.sums.len() == strips * STRIP
-            && bias.len() == strips * STRIP
+            && bias.is_none_or(|bias| bias.len() == strips * STRIP)
             && y.len() == rows * outputs
     );
     let whole = Product {
-        a: x.bytes.as_ptr(),
+        a: x.codes.as_ptr(),
         a_row: bytes,
         a_steps: x.steps.as_ptr(),
         a_least: x.least.as_ptr(),
@@ -164,7 +167,9 @@ fn multiply_by(
         b_strip: bytes / 4,
         b_steps: weights.steps.as_ptr(),
         b_sums: weights.sums.as_ptr(),
-        bias: bias.as_ptr(),
+        // Where sums are added to, the place of the bias is not read.
+        bias: bias.unwrap_or(&weights.sums).as_ptr(),
+        adds: bias.is_none(),
     };
     let target = Target { values: y.as_mut_ptr(), row: outputs };
     // SAFETY: the assertion keeps every entry that the tiles reach within the slices, of which `y`

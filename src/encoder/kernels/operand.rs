@@ -10,14 +10,46 @@ use crate::encoder::ops::{MultiplyAdd, max, min};
 pub struct Operand {
     /// Two bf16 numbers each, the earlier in the low half.
     pub(super) pairs: Vec<u32>,
-    /// u8 numbers: x ≈ least + step · u.
-    pub(super) bytes: Vec<u8>,
-    /// One step a row.
-    pub(super) steps: Vec<f32>,
-    /// The least value of each row.
-    pub(super) least: Vec<f32>,
-    /// One row, smoothed.
+    pub(super) bytes: Bytes,
+    /// What `bytes` leave, where a map takes its inputs finely.
+    pub(super) rest: Bytes,
+    /// One row, smoothed, or what its bytes leave of it.
     scaled: Vec<f32>,
+}
+
+/// Rows of u8 numbers: x ≈ least + step · u.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Bytes {
+    pub codes: Vec<u8>,
+    /// One step a row.
+    pub steps: Vec<f32>,
+    /// The least value of each row.
+    pub least: Vec<f32>,
+}
+
+impl Bytes {
+    fn resize(&mut self, rows: usize, width: usize) {
+        self.codes.resize(rows * byte_row(width), 0);
+        self.steps.resize(rows, 0.0);
+        self.least.resize(rows, 0.0);
+    }
+
+    #[inline(always)]
+    fn put<F: MultiplyAdd>(&mut self, at: usize, row: &[f32]) {
+        let length = byte_row(row.len());
+        let codes = &mut self.codes[at * length..][..length];
+        (self.steps[at], self.least[at]) = quantise::<F>(row, codes);
+    }
+
+    /// What the bytes leave of a row.
+    #[inline(always)]
+    fn rest<F: MultiplyAdd>(&self, at: usize, row: &mut [f32]) {
+        let length = byte_row(row.len());
+        let (step, least) = (self.steps[at], self.least[at]);
+        for (x, &u) in row.iter_mut().zip(&self.codes[at * length..]) {
+            *x -= F::of(f32::from(u), step, least);
+        }
+    }
 }
 
 /// The distance of rows of pairs.
@@ -44,6 +76,7 @@ pub struct Rows<'a> {
     precision: Precision,
     /// By what each input is multiplied before it is rounded.
     factors: Option<&'a [f32]>,
+    fine: bool,
     next: usize,
 }
 
@@ -72,17 +105,20 @@ impl Operand {
     pub fn begin<'a>(&'a mut self, rows: usize, map: Option<&'a PackedAffine>) -> Rows<'a> {
         let precision = map.map_or(Precision::F32, PackedAffine::precision);
         let width = map.map_or(0, PackedAffine::inputs);
+        let fine = map.is_some_and(PackedAffine::is_fine);
         match precision {
             Precision::F32 => {}
             Precision::Bf16 => self.pairs.resize(rows * pair_row(width), 0),
             Precision::Int8 => {
-                self.bytes.resize(rows * byte_row(width), 0);
-                self.steps.resize(rows, 0.0);
-                self.least.resize(rows, 0.0);
+                self.bytes.resize(rows, width);
+                if fine {
+                    self.rest.resize(rows, width);
+                }
                 self.scaled.resize(width, 0.0);
             }
         }
-        Rows { operand: self, precision, factors: map.and_then(PackedAffine::factors), next: 0 }
+        let factors = map.and_then(PackedAffine::factors);
+        Rows { operand: self, precision, factors, fine, next: 0 }
     }
 }
 
@@ -93,7 +129,7 @@ impl Rows<'_> {
     /// If there is no room for it.
     #[inline(always)]
     pub fn push<F: MultiplyAdd>(&mut self, row: &[f32]) {
-        let Operand { pairs, bytes, steps, least, scaled } = self.operand;
+        let Operand { pairs, bytes, rest, scaled } = self.operand;
         match self.precision {
             Precision::F32 => {}
             Precision::Bf16 => {
@@ -101,18 +137,25 @@ impl Rows<'_> {
                 pair_up(row, &mut pairs[self.next * length..][..length]);
             }
             Precision::Int8 => {
-                let length = byte_row(row.len());
-                let bytes = &mut bytes[self.next * length..][..length];
+                let scaled = &mut scaled[..row.len()];
                 let row = match self.factors {
                     Some(factors) => {
                         for ((scaled, x), factor) in scaled.iter_mut().zip(row).zip(factors) {
                             *scaled = x * factor;
                         }
-                        &scaled[..row.len()]
+                        &*scaled
+                    }
+                    None if self.fine => {
+                        scaled.copy_from_slice(row);
+                        &*scaled
                     }
                     None => row,
                 };
-                (steps[self.next], least[self.next]) = quantise::<F>(row, bytes);
+                bytes.put::<F>(self.next, row);
+                if self.fine {
+                    bytes.rest::<F>(self.next, scaled);
+                    rest.put::<F>(self.next, scaled);
+                }
             }
         }
         self.next += 1;
@@ -190,9 +233,10 @@ mod tests {
                 for (r, row) in x.chunks_exact(width).enumerate() {
                     for (i, x) in row.iter().enumerate() {
                         let divided = x / smoothing.as_ref().map_or(1.0, |s| s[i]);
-                        let u = f32::from(operand.bytes[r * byte_row(width) + i]);
-                        let back = operand.least[r] + operand.steps[r] * u;
-                        assert!((back - divided).abs() <= 0.501 * operand.steps[r] + 1e-6);
+                        let Bytes { codes, steps, least } = &operand.bytes;
+                        let u = f32::from(codes[r * byte_row(width) + i]);
+                        let back = least[r] + steps[r] * u;
+                        assert!((back - divided).abs() <= 0.501 * steps[r] + 1e-6);
                     }
                 }
             }
@@ -202,7 +246,7 @@ mod tests {
     #[test]
     fn a_row_of_one_value_has_no_step() {
         let operand = loaded(&[-2.5; 8], 8, None);
-        assert_eq!((operand.steps[0], operand.least[0]), (0.0, -2.5));
-        assert_eq!(operand.bytes, [0; 8]);
+        assert_eq!((operand.bytes.steps[0], operand.bytes.least[0]), (0.0, -2.5));
+        assert_eq!(operand.bytes.codes, [0; 8]);
     }
 }

@@ -81,8 +81,9 @@ fn held(values: &[f32], precision: Precision, weights: bool, level: Level) -> Ve
             let map = PackedAffine::new(values, values.len(), None, precision, level);
             let mut operand = Operand::default();
             operand.load(values, &map);
-            let (step, least) = (f64::from(operand.steps[0]), f64::from(operand.least[0]));
-            operand.bytes[..values.len()].iter().map(|&u| least + step * f64::from(u)).collect()
+            let bytes = &operand.bytes;
+            let (step, least) = (f64::from(bytes.steps[0]), f64::from(bytes.least[0]));
+            bytes.codes[..values.len()].iter().map(|&u| least + step * f64::from(u)).collect()
         }
     }
 }
@@ -101,6 +102,26 @@ proptest! {
         for level in levels() {
             for precision in FORMATS {
                 case.check(precision, level);
+            }
+        }
+    }
+
+    #[test]
+    fn fine_inputs_lose_almost_nothing(
+        rows in 1usize..15, inputs in 1usize..70, outputs in 1usize..50, seed in 0u64..1000,
+    ) {
+        let case = Case::random((rows, inputs, outputs), 300.0, seed);
+        for level in levels() {
+            let y = case.packed(Precision::Int8, level).with_fine_inputs().apply(&case.x);
+            for (x, y) in case.x.chunks_exact(inputs).zip(y.chunks_exact(outputs)) {
+                let most = x.iter().fold(0f64, |most, x| most.max(f64::from(x.abs())));
+                for (o, w) in case.weight.chunks_exact(inputs).enumerate() {
+                    let w = held(w, Precision::Int8, true, level);
+                    let exact = x.iter().zip(&w).map(|(x, w)| f64::from(*x) * w).sum::<f64>();
+                    let size = 2.0 * most * w.iter().map(|w| w.abs()).sum::<f64>() + 1.0;
+                    let gap = (f64::from(y[o]) - exact - f64::from(case.bias[o])).abs();
+                    prop_assert!(gap <= size / 65_536.0, "{level} output {o}: {gap} of {size}");
+                }
             }
         }
     }

@@ -54,8 +54,9 @@ pub(super) unsafe fn finish(p: &Product, target: Target, r: usize, sums: [__m256
             let (steps, weights) = (p.b_steps.add(8 * n), p.b_sums.add(8 * n));
             let least = _mm256_broadcast_ss(&*p.a_least.add(r));
             let step = _mm256_broadcast_ss(&*p.a_steps.add(r));
-            let bias = _mm256_loadu_ps(p.bias.add(8 * n));
-            let level = _mm256_fmadd_ps(least, _mm256_loadu_ps(weights), bias);
+            let base = if p.adds { target.at(r, 8 * n).cast_const() } else { p.bias.add(8 * n) };
+            let base = _mm256_loadu_ps(base);
+            let level = _mm256_fmadd_ps(least, _mm256_loadu_ps(weights), base);
             let step = _mm256_mul_ps(step, _mm256_loadu_ps(steps));
             let y = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), step, level);
             _mm256_storeu_ps(target.at(r, 8 * n), y);

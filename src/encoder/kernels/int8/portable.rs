@@ -25,7 +25,8 @@ unsafe fn tile<const M: usize, const N: usize>(p: &Product, c: Target) {
         for (r, sums) in sums.iter().enumerate() {
             let (step, least) = (*p.a_steps.add(r), *p.a_least.add(r));
             for (n, &sum) in sums.iter().enumerate() {
-                let level = least * *p.b_sums.add(n) + *p.bias.add(n);
+                let base = if p.adds { *c.at(r, n) } else { *p.bias.add(n) };
+                let level = least * *p.b_sums.add(n) + base;
                 *c.at(r, n) = sum as f32 * (step * *p.b_steps.add(n)) + level;
             }
         }
