@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 
+use super::kernels::input_groups;
 use crate::error::{Error, Result};
 
 /// The matrix of one map in 8 bits: w ≈ step · code / smoothing.
@@ -12,11 +13,18 @@ use crate::error::{Error, Result};
 pub struct QuantisedMatrix {
     /// `[outputs, inputs]`, from -127 to 127.
     pub codes: Vec<i8>,
-    /// The step of each output.
+    /// The steps of each output's groups of inputs, `[outputs, groups]`.
     pub steps: Vec<f32>,
     /// By what each input is divided before it is rounded, so that no input is much larger than
     /// the others (Xiao et al. 2023, SmoothQuant).
     pub smoothing: Vec<f32>,
+}
+
+impl QuantisedMatrix {
+    /// Columns of the result.
+    pub fn outputs(&self) -> usize {
+        self.steps.len() / input_groups(self.smoothing.len()).len().max(1)
+    }
 }
 
 /// The matrices of an encoder's maps in 8 bits, by the names of their modules.
@@ -40,8 +48,9 @@ impl Quantised {
     /// If a tensor cannot be stored.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let mut raw = Vec::new();
-        for (module, QuantisedMatrix { codes, steps, smoothing }) in &self.0 {
-            let shape = vec![steps.len(), smoothing.len()];
+        for (module, matrix) in &self.0 {
+            let QuantisedMatrix { codes, steps, smoothing } = matrix;
+            let shape = vec![matrix.outputs(), smoothing.len()];
             let codes = codes.iter().map(|code| code.to_le_bytes()[0]).collect();
             raw.push((format!("{module}.codes"), Dtype::I8, shape, codes));
             for (part, values) in [("steps", steps), ("smoothing", smoothing)] {
@@ -89,9 +98,10 @@ impl Quantised {
                 view.data().chunks_exact(4).map(value).collect()
             };
             let codes = part("codes", Dtype::I8, &[shape.0, shape.1])?;
+            let steps = shape.0 * input_groups(shape.1).len();
             let matrix = QuantisedMatrix {
                 codes: codes.data().iter().map(|&b| i8::from_le_bytes([b])).collect(),
-                steps: floats(part("steps", Dtype::F32, &[shape.0])?),
+                steps: floats(part("steps", Dtype::F32, &[steps])?),
                 smoothing: floats(part("smoothing", Dtype::F32, &[shape.1])?),
             };
             let usable = |v: &f32| v.is_finite() && *v > 0.0;

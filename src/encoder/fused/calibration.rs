@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
-use super::super::kernels::weight_step;
+use super::super::kernels::{GROUP, weight_step};
 use super::super::ops::{Matrix, dot, multiply};
 use super::super::quantised::{Quantised, QuantisedMatrix};
 use super::super::{BertConfig, PackedBatch, Parameters};
@@ -99,19 +99,20 @@ impl Inputs {
         };
         for row in weight.chunks_exact(n) {
             let row: Vec<f32> = row.iter().zip(smoothing).map(|(w, s)| w * s).collect();
-            let (step, inverse) = weight_step(&row);
+            let steps: Vec<(f32, f32)> = row.chunks(GROUP).map(weight_step).collect();
             let (mut codes, mut errors) = (vec![0i8; n], vec![0f32; n]);
             pulp::Arch::new().dispatch(|| {
                 for j in (0..n).rev() {
                     let upper = &upper[j * n..][..n];
                     let owed = dot(&upper[j + 1..], &errors[j + 1..]) / upper[j];
+                    let (step, inverse) = steps[j / GROUP];
                     let code = ((row[j] + owed) * inverse).round().clamp(-127.0, 127.0);
                     codes[j] = code as i8;
                     errors[j] = row[j] - code * step;
                 }
             });
             matrix.codes.extend(codes);
-            matrix.steps.push(step);
+            matrix.steps.extend(steps.into_iter().map(|(step, _)| step));
         }
         matrix
     }
@@ -179,11 +180,7 @@ pub fn calibrate(
             })
             .collect::<Result<Vec<Vec<f32>>>>()?;
         let slices: Vec<&[f32]> = weights.iter().map(Vec::as_slice).collect();
-        // Inputs in 16 bits need no help from the weights.
-        let smoothing = match part.is_fine(layer) {
-            true => vec![1.0; inputs.largest.len()],
-            false => inputs.smoothing(&slices),
-        };
+        let smoothing = inputs.smoothing(&slices);
         let upper = transposed(&inputs.factor(&smoothing), smoothing.len());
         let round = |weight: &[f32]| Inputs::round(weight, &smoothing, &upper);
         Ok(modules.into_iter().zip(slices.into_iter().map(round)).collect::<Vec<_>>())

@@ -2,7 +2,7 @@
 
 use super::super::affine::values_of;
 use super::super::bert::Names;
-use super::super::kernels::{Level, PackedAffine};
+use super::super::kernels::{Level, PackedAffine, input_groups};
 use super::super::quantised::QuantisedMatrix;
 use super::super::weights::Packing;
 use super::super::{BertConfig, Parameters, Precision};
@@ -29,18 +29,6 @@ impl Part {
             Self::Narrow => vec![names.block.narrow],
         };
         parts.into_iter().map(|part| format!("{}.{layer}.{part}", names.layers)).collect()
-    }
-}
-
-/// Layers, from the first, whose narrow map takes its inputs in 16 bits where the others take them
-/// in 8. What leaves the first layers' activation is the most uneven of all: on tweets coded by a
-/// fine-tuned MiniLM this one map takes a third of the codes that 8 bits change.
-const FINE_NARROW: usize = 1;
-
-impl Part {
-    /// Whether the map of this layer takes its inputs in 16 bits.
-    pub fn is_fine(self, layer: usize) -> bool {
-        self == Self::Narrow && layer < FINE_NARROW
     }
 }
 
@@ -79,8 +67,7 @@ impl Maps<'_> {
             Part::Widen => (hidden, outputs),
             Part::Narrow => (config.intermediate_size, outputs),
         };
-        let map = Outputs::packed(outputs, inputs, precision, level);
-        Ok(if part.is_fine(layer) { map.with_fine_inputs() } else { map })
+        Ok(Outputs::packed(outputs, inputs, precision, level))
     }
 
     /// The outputs of a module, as rounded where they are multiplied in 8 bits.
@@ -116,7 +103,8 @@ impl Outputs {
             Self::Plain(weight, bias) => Self::Plain(scaled(&weight, inputs), scaled(&bias, 1)),
             Self::Rounded(matrix, bias) => {
                 let codes = shape.pad_outputs(&matrix.codes, inputs);
-                let matrix = QuantisedMatrix { codes, steps: scaled(&matrix.steps, 1), ..matrix };
+                let steps = scaled(&matrix.steps, input_groups(inputs).len());
+                let matrix = QuantisedMatrix { codes, steps, ..matrix };
                 Self::Rounded(matrix, scaled(&bias, 1))
             }
         }

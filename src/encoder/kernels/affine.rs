@@ -3,6 +3,7 @@
 use super::bfloat::{self, Bf16Weights};
 use super::float::{self, F32Weights};
 use super::int8::{self, Int8Weights};
+use super::operand::input_groups;
 use super::{Level, Operand, STRIP};
 use crate::encoder::{Precision, QuantisedMatrix};
 
@@ -16,8 +17,6 @@ pub struct PackedAffine {
     weights: Weights,
     /// By what inputs are multiplied before they are rounded.
     factors: Option<Vec<f32>>,
-    /// Whether inputs enter as two rows of bytes.
-    fine: bool,
     level: Level,
 }
 
@@ -25,15 +24,13 @@ pub struct PackedAffine {
 enum Weights {
     F32(F32Weights),
     Bf16(Bf16Weights),
-    Int8(Int8Weights),
+    /// By groups of inputs.
+    Int8(Vec<Int8Weights>),
 }
-
-/// Inputs of a map in 8 bits at most: beyond them a sum of products could leave 32 bits.
-const MOST_INT8_INPUTS: usize = 65_536;
 
 impl PackedAffine {
     /// Packs `weight`, `[outputs, inputs]`, with `bias`, `[outputs]`, or none. In 8 bits each output
-    /// has a step of its own; maps of more than 65,536 inputs are kept in bf16 instead.
+    /// has a step for each group of inputs.
     ///
     /// # Panics
     /// If the lengths do not match, or the processor lacks the level.
@@ -54,24 +51,22 @@ impl PackedAffine {
         }
         let weights = match precision {
             Precision::F32 => Weights::F32(F32Weights::pack(weight, inputs)),
-            Precision::Int8 if inputs <= MOST_INT8_INPUTS => {
-                Weights::Int8(Int8Weights::pack(weight, inputs))
-            }
-            Precision::Bf16 | Precision::Int8 => Weights::Bf16(Bf16Weights::pack(weight, inputs)),
+            Precision::Bf16 => Weights::Bf16(Bf16Weights::pack(weight, inputs)),
+            Precision::Int8 => Weights::Int8(Int8Weights::pack(weight, inputs)),
         };
-        Self { inputs, outputs, bias: padded, weights, factors: None, fine: false, level }
+        Self { inputs, outputs, bias: padded, weights, factors: None, level }
     }
 
     /// Packs a matrix that was rounded before, with its bias.
     ///
     /// # Panics
-    /// If the lengths do not match, there are more than 65,536 inputs, or the processor lacks the
-    /// level.
+    /// If the lengths do not match, or the processor lacks the level.
     pub fn rounded(matrix: &QuantisedMatrix, bias: &[f32], level: Level) -> Self {
         assert!(level.is_here(), "this processor lacks {level}");
         let QuantisedMatrix { codes, steps, smoothing } = matrix;
-        let (inputs, outputs) = (smoothing.len(), steps.len());
-        assert!(inputs > 0 && inputs <= MOST_INT8_INPUTS && codes.len() == inputs * outputs);
+        let (inputs, outputs) = (smoothing.len(), matrix.outputs());
+        assert!(inputs > 0 && codes.len() == inputs * outputs);
+        assert_eq!(steps.len(), outputs * input_groups(inputs).len(), "one step a group");
         assert_eq!(bias.len(), outputs, "one bias an output");
         let mut padded = vec![0.0; outputs.next_multiple_of(STRIP)];
         padded[..outputs].copy_from_slice(bias);
@@ -82,21 +77,8 @@ impl PackedAffine {
             weights: Weights::Int8(Int8Weights::pack_codes(codes, steps, inputs)),
             factors: (smoothing.iter().any(|s| *s != 1.0))
                 .then(|| smoothing.iter().map(|s| 1.0 / s).collect()),
-            fine: false,
             level,
         }
-    }
-
-    /// The map with its inputs in 16 bits instead of 8, for twice the products; as it is where its
-    /// weights are not in 8 bits.
-    #[must_use]
-    pub fn with_fine_inputs(self) -> Self {
-        Self { fine: self.precision() == Precision::Int8, ..self }
-    }
-
-    /// Whether inputs are taken in 16 bits and weights in 8.
-    pub fn is_fine(&self) -> bool {
-        self.fine
     }
 
     /// By what inputs are multiplied before they are rounded, where they are smoothed.
@@ -145,11 +127,8 @@ impl PackedAffine {
                 bfloat::multiply(self.level, operand, weights, &self.bias, y, self.outputs);
             }
             Weights::Int8(weights) => {
-                let Operand { bytes, rest, .. } = operand;
-                int8::multiply(self.level, bytes, weights, Some(&self.bias), y, self.outputs);
-                if self.fine {
-                    int8::multiply(self.level, rest, weights, None, y, self.outputs);
-                }
+                let bytes = &operand.bytes;
+                int8::multiply(self.level, bytes, weights, &self.bias, y, self.outputs);
             }
         }
     }

@@ -106,5 +106,5 @@ pub fn multiply(
     let target = Target { values: y.as_mut_ptr(), row: outputs };
     // SAFETY: the assertion keeps every entry that the tiles reach within the slices, of which `y`
     // is borrowed mutably; `tiles` gives those of a level that the caller found on this processor.
-    unsafe { tile::multiply(whole, target, (rows, outputs), tiles(level)) }
+    unsafe { tile::multiply(1, |_| whole, target, (rows, outputs), tiles(level)) }
 }

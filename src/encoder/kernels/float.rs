@@ -106,7 +106,7 @@ pub fn multiply(
     let target = Target { values: y.as_mut_ptr(), row: outputs };
     // SAFETY: the assertion keeps every entry that the tiles reach within the slices, of which `y`
     // is borrowed mutably; `tiles` gives those of a level that the caller found on this processor.
-    unsafe { tile::multiply(whole, target, (rows, outputs), tiles(level)) }
+    unsafe { tile::multiply(1, |_| whole, target, (rows, outputs), tiles(level)) }
 }
 
 /// A row-major matrix whose rows are `row` values apart.
@@ -155,5 +155,5 @@ pub fn multiply_views(
     let target = Target { values: c.as_mut_ptr(), row: c_row };
     // SAFETY: the assertions keep every entry that the tiles reach within the slices, of which `c`
     // is borrowed mutably, and find the level on this processor.
-    unsafe { tile::multiply(whole, target, (rows, columns), tiles(level)) }
+    unsafe { tile::multiply(1, |_| whole, target, (rows, columns), tiles(level)) }
 }

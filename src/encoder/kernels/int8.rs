@@ -3,8 +3,8 @@
 //! Weights have one step an output: w ≈ step · s, s from -127 to 127. Activations have one step and
 //! one least value a row: x ≈ least + step · u, u from 0 to 255. So the product of a row and an
 //! output is x_step · w_step · Σ s u + least · w_step · Σ s + bias (Jacob et al. 2018, per channel and
-//! per row). Inputs that are taken finely are two such rows, the second what the first leaves: 16 bits
-//! for twice the products.
+//! per row). Long rows are taken in groups of inputs with
+//! steps of their own, whose products are added up.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -14,7 +14,9 @@ mod portable;
 #[cfg(target_arch = "x86_64")]
 mod vnni256;
 
-use super::operand::{Bytes, byte_row};
+use std::ops::Range;
+
+use super::operand::{Bytes, GROUP, byte_row, input_groups};
 use super::tile::{self, Part, Target, Tiles};
 use super::{Level, STRIP};
 
@@ -23,7 +25,7 @@ use super::{Level, STRIP};
 #[repr(align(64))]
 struct Line([i8; 4 * STRIP]);
 
-/// Weights in strips: of each strip, line k holds what inputs 4k to 4k + 3 are worth to sixteen
+/// Weights of a group of inputs in strips: of each strip, line k holds what inputs 4k to 4k + 3 are worth to sixteen
 /// outputs, output by output.
 #[derive(Clone, Debug)]
 pub struct Int8Weights {
@@ -36,34 +38,49 @@ pub struct Int8Weights {
 }
 
 impl Int8Weights {
-    /// Rounds and packs `[outputs, inputs]`.
-    pub fn pack(weight: &[f32], inputs: usize) -> Self {
-        let mut steps = Vec::with_capacity(weight.len() / inputs);
+    /// Rounds and packs `[outputs, inputs]`, by groups of inputs.
+    pub fn pack(weight: &[f32], inputs: usize) -> Vec<Self> {
+        let groups = input_groups(inputs);
+        let mut steps = Vec::with_capacity(weight.len() / inputs * groups.len());
         let mut codes = Vec::with_capacity(weight.len());
-        for row in weight.chunks_exact(inputs) {
-            let (step, inverse) = weight_step(row);
-            codes.extend(row.iter().map(|w| (w * inverse).round() as i8));
+        for group in weight.chunks_exact(inputs).flat_map(|row| row.chunks(GROUP)) {
+            let (step, inverse) = weight_step(group);
+            codes.extend(group.iter().map(|w| (w * inverse).round() as i8));
             steps.push(step);
         }
         Self::pack_codes(&codes, &steps, inputs)
     }
 
-    /// Packs rounded weights, `[outputs, inputs]`, and the step of each output.
-    pub fn pack_codes(codes: &[i8], steps: &[f32], inputs: usize) -> Self {
-        let groups = byte_row(inputs) / 4;
-        let strips = steps.len().div_ceil(STRIP);
-        let mut lines = vec![Line([0; 4 * STRIP]); strips * groups];
-        let mut padded = vec![0.0; strips * STRIP];
+    /// Packs rounded weights, `[outputs, inputs]`, and the steps of each output's groups of inputs,
+    /// `[outputs, groups]`.
+    pub fn pack_codes(codes: &[i8], steps: &[f32], inputs: usize) -> Vec<Self> {
+        let groups = input_groups(inputs);
+        let count = groups.len();
+        let of_group = |(at, group): (usize, Range<usize>)| {
+            let rows = codes.chunks_exact(inputs).map(|row| &row[group.clone()]);
+            Self::pack_group(rows.zip(steps.iter().skip(at).step_by(count).copied()), group.len())
+        };
+        groups.enumerate().map(of_group).collect()
+    }
+
+    fn pack_group<'a>(
+        rows: impl ExactSizeIterator<Item = (&'a [i8], f32)>,
+        inputs: usize,
+    ) -> Self {
+        let depth = byte_row(inputs) / 4;
+        let strips = rows.len().div_ceil(STRIP);
+        let mut lines = vec![Line([0; 4 * STRIP]); strips * depth];
+        let mut steps = vec![0.0; strips * STRIP];
         let mut sums = vec![0.0; strips * STRIP];
-        for (output, (row, step)) in codes.chunks_exact(inputs).zip(steps).enumerate() {
-            let strip = &mut lines[output / STRIP * groups..][..groups];
+        for (output, (row, step)) in rows.enumerate() {
+            let strip = &mut lines[output / STRIP * depth..][..depth];
             for (line, codes) in strip.iter_mut().zip(row.chunks(4)) {
                 line.0[output % STRIP * 4..][..codes.len()].copy_from_slice(codes);
             }
             let sum: i32 = row.iter().map(|&code| i32::from(code)).sum();
-            (padded[output], sums[output]) = (*step, step * sum as f32);
+            (steps[output], sums[output]) = (step, step * sum as f32);
         }
-        Self { lines, inputs, steps: padded, sums }
+        Self { lines, inputs, steps, sums }
     }
 }
 
@@ -122,15 +139,15 @@ fn tiles(level: Level) -> Tiles<Product> {
     }
 }
 
-/// y = x Wᵀ + bias, or y += x Wᵀ where there is no bias.
+/// y = x Wᵀ + bias, by groups of inputs.
 ///
 /// # Panics
 /// If the lengths do not match.
 pub fn multiply(
     level: Level,
-    x: &Bytes,
-    weights: &Int8Weights,
-    bias: Option<&[f32]>,
+    x: &[Bytes],
+    weights: &[Int8Weights],
+    bias: &[f32],
     y: &mut [f32],
     outputs: usize,
 ) {
@@ -139,40 +156,48 @@ pub fn multiply(
 
 fn multiply_by(
     tiles: Tiles<Product>,
-    x: &Bytes,
-    weights: &Int8Weights,
-    bias: Option<&[f32]>,
+    x: &[Bytes],
+    weights: &[Int8Weights],
+    bias: &[f32],
     y: &mut [f32],
     outputs: usize,
 ) {
-    let (bytes, rows) = (byte_row(weights.inputs), y.len() / outputs);
+    let rows = y.len() / outputs;
     let strips = outputs.div_ceil(STRIP);
-    assert!(
+    let fits = |(x, weights): (&Bytes, &Int8Weights)| {
+        let bytes = byte_row(weights.inputs);
         x.codes.len() == rows * bytes
             && x.steps.len() == rows
             && x.least.len() == rows
             && weights.lines.len() == strips * bytes / 4
             && weights.steps.len() == strips * STRIP
             && weights.sums.len() == strips * STRIP
-            && bias.is_none_or(|bias| bias.len() == strips * STRIP)
+    };
+    assert!(
+        x.len() >= weights.len()
+            && x.iter().zip(weights).all(fits)
+            && bias.len() == strips * STRIP
             && y.len() == rows * outputs
     );
-    let whole = Product {
-        a: x.codes.as_ptr(),
-        a_row: bytes,
-        a_steps: x.steps.as_ptr(),
-        a_least: x.least.as_ptr(),
-        depth: bytes / 4,
-        b: weights.lines.as_ptr(),
-        b_strip: bytes / 4,
-        b_steps: weights.steps.as_ptr(),
-        b_sums: weights.sums.as_ptr(),
-        // Where sums are added to, the place of the bias is not read.
-        bias: bias.unwrap_or(&weights.sums).as_ptr(),
-        adds: bias.is_none(),
+    let of = |group: usize| {
+        let (x, weights) = (&x[group], &weights[group]);
+        let bytes = byte_row(weights.inputs);
+        Product {
+            a: x.codes.as_ptr(),
+            a_row: bytes,
+            a_steps: x.steps.as_ptr(),
+            a_least: x.least.as_ptr(),
+            depth: bytes / 4,
+            b: weights.lines.as_ptr(),
+            b_strip: bytes / 4,
+            b_steps: weights.steps.as_ptr(),
+            b_sums: weights.sums.as_ptr(),
+            bias: bias.as_ptr(),
+            adds: group > 0,
+        }
     };
     let target = Target { values: y.as_mut_ptr(), row: outputs };
     // SAFETY: the assertion keeps every entry that the tiles reach within the slices, of which `y`
     // is borrowed mutably; the tiles are those of a level that the caller found on this processor.
-    unsafe { tile::multiply(whole, target, (rows, outputs), tiles) }
+    unsafe { tile::multiply(weights.len(), of, target, (rows, outputs), tiles) }
 }

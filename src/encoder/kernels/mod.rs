@@ -24,7 +24,7 @@ pub use affine::PackedAffine;
 pub use float::{View, multiply_views};
 pub use int8::weight_step;
 pub use level::Level;
-pub use operand::{Operand, Rows as OperandRows};
+pub use operand::{GROUP, Operand, Rows as OperandRows, input_groups};
 
 /// Outputs of a strip.
 pub const STRIP: usize = 16;

@@ -1,5 +1,7 @@
 //! The left side of a product, brought to the format of the weights row by row.
 
+use std::ops::Range;
+
 use super::PackedAffine;
 use super::lanes::{self, Pass};
 use crate::encoder::Precision;
@@ -10,10 +12,9 @@ use crate::encoder::ops::{MultiplyAdd, max, min};
 pub struct Operand {
     /// Two bf16 numbers each, the earlier in the low half.
     pub(super) pairs: Vec<u32>,
-    pub(super) bytes: Bytes,
-    /// What `bytes` leave, where a map takes its inputs finely.
-    pub(super) rest: Bytes,
-    /// One row, smoothed, or what its bytes leave of it.
+    /// By groups of inputs.
+    pub(super) bytes: Vec<Bytes>,
+    /// One row, smoothed.
     scaled: Vec<f32>,
 }
 
@@ -40,16 +41,6 @@ impl Bytes {
         let codes = &mut self.codes[at * length..][..length];
         (self.steps[at], self.least[at]) = quantise::<F>(row, codes);
     }
-
-    /// What the bytes leave of a row.
-    #[inline(always)]
-    fn rest<F: MultiplyAdd>(&self, at: usize, row: &mut [f32]) {
-        let length = byte_row(row.len());
-        let (step, least) = (self.steps[at], self.least[at]);
-        for (x, &u) in row.iter_mut().zip(&self.codes[at * length..]) {
-            *x -= F::of(f32::from(u), step, least);
-        }
-    }
 }
 
 /// The distance of rows of pairs.
@@ -60,6 +51,15 @@ pub(super) fn pair_row(width: usize) -> usize {
 /// The distance of rows of bytes.
 pub(super) fn byte_row(width: usize) -> usize {
     width.next_multiple_of(4)
+}
+
+/// Inputs that have a step in common at most, of a row as of an output's weights: with more, a few
+/// large ones would leave the many only few steps.
+pub const GROUP: usize = 128;
+
+/// The groups of so many inputs.
+pub fn input_groups(inputs: usize) -> impl ExactSizeIterator<Item = Range<usize>> {
+    (0..inputs.div_ceil(GROUP)).map(move |at| at * GROUP..inputs.min((at + 1) * GROUP))
 }
 
 /// The bf16 number nearest to x, of two the even one, in the low half.
@@ -76,7 +76,6 @@ pub struct Rows<'a> {
     precision: Precision,
     /// By what each input is multiplied before it is rounded.
     factors: Option<&'a [f32]>,
-    fine: bool,
     next: usize,
 }
 
@@ -105,20 +104,20 @@ impl Operand {
     pub fn begin<'a>(&'a mut self, rows: usize, map: Option<&'a PackedAffine>) -> Rows<'a> {
         let precision = map.map_or(Precision::F32, PackedAffine::precision);
         let width = map.map_or(0, PackedAffine::inputs);
-        let fine = map.is_some_and(PackedAffine::is_fine);
         match precision {
             Precision::F32 => {}
             Precision::Bf16 => self.pairs.resize(rows * pair_row(width), 0),
             Precision::Int8 => {
-                self.bytes.resize(rows, width);
-                if fine {
-                    self.rest.resize(rows, width);
+                let groups = input_groups(width);
+                self.bytes.resize_with(groups.len().max(self.bytes.len()), Bytes::default);
+                for (bytes, group) in self.bytes.iter_mut().zip(groups) {
+                    bytes.resize(rows, group.len());
                 }
                 self.scaled.resize(width, 0.0);
             }
         }
         let factors = map.and_then(PackedAffine::factors);
-        Rows { operand: self, precision, factors, fine, next: 0 }
+        Rows { operand: self, precision, factors, next: 0 }
     }
 }
 
@@ -129,7 +128,7 @@ impl Rows<'_> {
     /// If there is no room for it.
     #[inline(always)]
     pub fn push<F: MultiplyAdd>(&mut self, row: &[f32]) {
-        let Operand { pairs, bytes, rest, scaled } = self.operand;
+        let Operand { pairs, bytes, scaled } = self.operand;
         match self.precision {
             Precision::F32 => {}
             Precision::Bf16 => {
@@ -137,24 +136,17 @@ impl Rows<'_> {
                 pair_up(row, &mut pairs[self.next * length..][..length]);
             }
             Precision::Int8 => {
-                let scaled = &mut scaled[..row.len()];
                 let row = match self.factors {
                     Some(factors) => {
                         for ((scaled, x), factor) in scaled.iter_mut().zip(row).zip(factors) {
                             *scaled = x * factor;
                         }
-                        &*scaled
-                    }
-                    None if self.fine => {
-                        scaled.copy_from_slice(row);
-                        &*scaled
+                        &scaled[..row.len()]
                     }
                     None => row,
                 };
-                bytes.put::<F>(self.next, row);
-                if self.fine {
-                    bytes.rest::<F>(self.next, scaled);
-                    rest.put::<F>(self.next, scaled);
+                for (bytes, group) in bytes.iter_mut().zip(row.chunks(GROUP)) {
+                    bytes.put::<F>(self.next, group);
                 }
             }
         }
@@ -233,7 +225,7 @@ mod tests {
                 for (r, row) in x.chunks_exact(width).enumerate() {
                     for (i, x) in row.iter().enumerate() {
                         let divided = x / smoothing.as_ref().map_or(1.0, |s| s[i]);
-                        let Bytes { codes, steps, least } = &operand.bytes;
+                        let Bytes { codes, steps, least } = &operand.bytes[0];
                         let u = f32::from(codes[r * byte_row(width) + i]);
                         let back = least[r] + steps[r] * u;
                         assert!((back - divided).abs() <= 0.501 * steps[r] + 1e-6);
@@ -246,7 +238,8 @@ mod tests {
     #[test]
     fn a_row_of_one_value_has_no_step() {
         let operand = loaded(&[-2.5; 8], 8, None);
-        assert_eq!((operand.bytes.steps[0], operand.bytes.least[0]), (0.0, -2.5));
-        assert_eq!(operand.bytes.codes, [0; 8]);
+        let bytes = &operand.bytes[0];
+        assert_eq!((bytes.steps[0], bytes.least[0]), (0.0, -2.5));
+        assert_eq!(bytes.codes, [0; 8]);
     }
 }

@@ -53,13 +53,15 @@ impl Target {
     }
 }
 
-/// Computes all tiles of a product of `rows` rows and `columns` outputs.
+/// Computes all tiles of a product of `rows` rows and `columns` outputs, each by what `of` gives for
+/// one group of inputs after another: the first writes, the others add.
 ///
 /// # Safety
 /// The processor must have the instructions of these tiles, and the matrices that `whole` points to
 /// must hold so many rows and, in whole strips, so many columns; the target exactly `columns`.
 pub unsafe fn multiply<P: Part>(
-    whole: P,
+    groups: usize,
+    of: impl Fn(usize) -> P,
     target: Target,
     (rows, columns): (usize, usize),
     tiles: Tiles<P>,
@@ -82,14 +84,19 @@ pub unsafe fn multiply<P: Part>(
             // SAFETY: rows and strips lie within the product, as the caller says; a strip that is
             // not whole goes to a buffer first.
             unsafe {
-                let part = whole.moved(row, strip);
+                let part = |group| of(group).moved(row, strip);
                 let target = Target { values: target.at(row, strip * STRIP), ..target };
                 let tile = tiles[height - 1][width - 1];
                 if strip < whole_strips {
-                    tile(&part, target);
+                    for group in 0..groups {
+                        tile(&part(group), target);
+                    }
                 } else {
                     let mut buffer = [0f32; MOST_ROWS * STRIP];
-                    tile(&part, Target { values: buffer.as_mut_ptr(), row: STRIP });
+                    let whole = Target { values: buffer.as_mut_ptr(), row: STRIP };
+                    for group in 0..groups {
+                        tile(&part(group), whole);
+                    }
                     for (r, from) in buffer.chunks_exact(STRIP).enumerate().take(height) {
                         let to = target.at(r, 0);
                         std::ptr::copy_nonoverlapping(from.as_ptr(), to, columns % STRIP);

@@ -64,7 +64,7 @@ mod tests {
         let packed = map.apply(&x);
         let mut y = vec![0.0; rows * outputs];
         let weights = Int8Weights::pack(&weight, inputs);
-        multiply_by(EVEX, &operand.bytes, &weights, Some(&[0.0; 64]), &mut y, outputs);
+        multiply_by(EVEX, &operand.bytes, &weights, &[0.0; 64], &mut y, outputs);
         for (a, b) in y.iter().zip(packed) {
             assert!((a - b).abs() < 1e-4, "{a} {b}");
         }
