@@ -268,9 +268,16 @@ fn bits(vector: &[f32]) -> Vec<u32> {
     vector.iter().map(|v| v.to_bits()).collect()
 }
 
+/// The vector of a text whose rows several threads share.
+fn shared(encoder: &Encoder, text: &TokenizedText) -> Vec<f32> {
+    let batch = PackedBatch { alone: true, ..PackedBatch::new([text]) };
+    encoder.embed(&batch, &mut Quiet).unwrap().to_vec2().unwrap().remove(0)
+}
+
 #[test]
 fn a_packed_text_is_the_same_to_the_bit_in_any_company() {
     let mut others = Vec::new();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
     for (name, reference) in all_references() {
         let mut texts = invented_texts(&reference.config);
         if name == "minilm" {
@@ -284,6 +291,10 @@ fn a_packed_text_is_the_same_to_the_bit_in_any_company() {
             for (at, text) in texts.iter().enumerate() {
                 let alone = bits(&pooled(&encoder, [text])[0]);
                 assert!(together[at].iter().all(|v| v.is_finite()), "{name} {packing:?}");
+                let shared = pool.install(|| bits(&shared(&encoder, text)));
+                if shared != alone {
+                    others.push(format!("{name} {packing:?}: {} tokens shared", text.ids.len()));
+                }
                 if [&together, &reversed].iter().any(|vectors| bits(&vectors[at]) != alone) {
                     others.push(format!("{name} {packing:?}: {} tokens", text.ids.len()));
                 }

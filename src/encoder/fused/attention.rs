@@ -90,7 +90,14 @@ pub fn attend(
             lanes::run(level, Exponentials { scores, columns, n, totals });
             let values = View::new(&key[out..], row);
             let target = &mut context[(own.start - rows.start) * out + head * padded..];
-            multiply_views(level, (asked, n, padded), View::new(scores, columns), values, target, out);
+            multiply_views(
+                level,
+                (asked, n, padded),
+                View::new(scores, columns),
+                values,
+                target,
+                out,
+            );
             lanes::run(level, Divide { rows: target, row: out, width: padded, totals });
         }
     }

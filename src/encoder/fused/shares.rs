@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "a scoped thread panicked")]
+    #[should_panic(expected = "a thread beside this one failed")]
     fn a_failure_ends_all() {
         in_shares(3, &mut [0.0; 6], 6, &mut RowBuffers::default(), |mut share, _| {
             assert!(share.rows.start < 4, "the last share fails");

@@ -63,10 +63,7 @@ impl Int8Weights {
         groups.enumerate().map(of_group).collect()
     }
 
-    fn pack_group<'a>(
-        rows: impl ExactSizeIterator<Item = (&'a [i8], f32)>,
-        inputs: usize,
-    ) -> Self {
+    fn pack_group<'a>(rows: impl ExactSizeIterator<Item = (&'a [i8], f32)>, inputs: usize) -> Self {
         let depth = byte_row(inputs) / 4;
         let strips = rows.len().div_ceil(STRIP);
         let mut lines = vec![Line([0; 4 * STRIP]); strips * depth];

@@ -33,7 +33,8 @@ unsafe fn tile<const M: usize, const N: usize>(p: &Product, c: Target) {
             let steps = _mm512_loadu_ps(p.b_steps.add(n * STRIP));
             let weights = _mm512_loadu_ps(p.b_sums.add(n * STRIP));
             for r in 0..M {
-                let base = if p.adds { c.at(r, n * STRIP).cast_const() } else { p.bias.add(n * STRIP) };
+                let base =
+                    if p.adds { c.at(r, n * STRIP).cast_const() } else { p.bias.add(n * STRIP) };
                 let base = _mm512_loadu_ps(base);
                 let level = _mm512_fmadd_ps(_mm512_set1_ps(*p.a_least.add(r)), weights, base);
                 let step = _mm512_mul_ps(_mm512_set1_ps(*p.a_steps.add(r)), steps);
