@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::counts::{counts_json, counts_table};
 use super::input::InputArgs;
+use super::suspects::Suspects;
 use super::table::{Table, print, print_json};
 use super::{Global, Outcome};
 use crate::codebook::Codebook;
@@ -36,6 +37,10 @@ pub struct CheckArgs {
     /// Tables with one column per tier (or <tier>__<coder>); - is standard input
     #[arg(value_name = "DATA", required = true)]
     data: Vec<PathBuf>,
+    /// A bundle trained with --folds: also list codes that models contradict which had not seen
+    /// them
+    #[arg(long, value_name = "BUNDLE", env = "CONFIDE_WITH")]
+    with: Option<PathBuf>,
     /// Print one JSON document instead of tables
     #[arg(long, env = "CONFIDE_JSON", value_parser = FalseyValueParser::new())]
     json: bool,
@@ -53,10 +58,26 @@ pub fn run(args: &CheckArgs, _global: &Global) -> Result<Outcome> {
     let counts = count(&tables, &codebook);
     let mut warnings = few_rows(&counts);
     warnings.extend(leaks(&tables));
+    let gold = || {
+        let of_gold = tables.iter().filter(|(coder, _)| coder.is_none());
+        of_gold.flat_map(|(_, table)| table.rows.iter().map(|row| (table.name.as_str(), row)))
+    };
+    let suspects = match &args.with {
+        Some(bundle) => Some(Suspects::find(bundle, &codebook, gold())?),
+        None => None,
+    };
     if args.json {
-        print_json(&document(&codebook, &tables, &problems, &counts, &warnings))?;
+        let mut document = document(&codebook, &tables, &problems, &counts, &warnings);
+        if let Some(suspects) = &suspects {
+            document["suspects"] = suspects.json();
+        }
+        print_json(&document)?;
     } else {
-        print(&text(&codebook, &tables, &problems, &counts, &warnings))?;
+        let mut text = text(&codebook, &tables, &problems, &counts, &warnings);
+        if let Some(suspects) = &suspects {
+            text += &suspects.text(LISTED);
+        }
+        print(&text)?;
     }
     Ok(if problems.is_empty() { Outcome::Done } else { Outcome::Findings })
 }

@@ -140,6 +140,7 @@ pub fn run(args: &QuickstartArgs, global: &Global, sandbox: &Sandbox) -> Result<
             force: false,
             seed: global.seed,
             device: &device,
+            folds: None,
         };
         train_bundle(request, messages, sandbox, &stop)?;
     }

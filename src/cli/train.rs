@@ -9,9 +9,11 @@ use clap::Args;
 use serde_json::json;
 
 use super::compute::{device, level};
+use super::cross_fitting::cross_fit;
 use super::input::InputArgs;
 use super::messages::{Messages, TrainingView};
 use super::process::{Sandbox, peak_memory, stop_flag};
+use super::table::print;
 use super::training_rows::{
     Rows, coded_everywhere, data_digest, divide, examples, row_digests, usable,
 };
@@ -35,7 +37,8 @@ use crate::training::{
     after_long_help = "Example:\n  confide train llm-mental-health --data split/coded.csv -o bundle\n\n\
     Rows with split = train train, those with split = validation choose the epoch and the\n\
     thresholds, those with split = test are left alone. An interrupted training continues when\n\
-    the same command is run again."
+    the same command is run again. With --folds, BUNDLE.run holds oof.csv, folds.json and the\n\
+    models of the folds."
 )]
 pub struct TrainArgs {
     /// A codebook file, or the name of a shipped one
@@ -59,6 +62,10 @@ pub struct TrainArgs {
     /// Replace a bundle that exists, and discard an unfinished training
     #[arg(long, env = "CONFIDE_FORCE")]
     force: bool,
+    /// Also train one model for each of K parts of the training rows, on the other parts:
+    /// cross-validated figures, and codes of every row by a model that did not see it
+    #[arg(long, value_name = "K", env = "CONFIDE_FOLDS", value_parser = clap::value_parser!(u64).range(2..=20))]
+    folds: Option<u64>,
     #[command(flatten)]
     input: InputArgs,
 }
@@ -73,6 +80,8 @@ pub(super) struct Request<'a> {
     pub force: bool,
     pub seed: u64,
     pub device: &'a Device,
+    /// Parts of the training rows that get a model each, if any.
+    pub folds: Option<usize>,
 }
 
 pub fn run(args: &TrainArgs, global: &Global, sandbox: &Sandbox) -> Result<Outcome> {
@@ -106,6 +115,7 @@ pub fn run(args: &TrainArgs, global: &Global, sandbox: &Sandbox) -> Result<Outco
         force: args.force,
         seed: global.seed,
         device: &device,
+        folds: args.folds.map(|count| count as usize),
     };
     train_bundle(request, messages, sandbox, &*stop_flag()?)?;
     Ok(Outcome::Done)
@@ -119,7 +129,7 @@ pub(super) fn train_bundle(
     stop: &AtomicBool,
 ) -> Result<()> {
     let started = Instant::now();
-    let Request { codebook, rows, base, recipe, output, force, seed, device } = request;
+    let Request { codebook, ref rows, base, recipe, output, force, seed, device, folds } = request;
     let compute =
         Compute { device: device.clone(), precision: recipe.precision, ..Compute::default() };
     let run = RunFolder::of(output);
@@ -132,13 +142,13 @@ pub(super) fn train_bundle(
     }
     let parameters = files.parameters(&config)?;
     let tokens = files.tokens(&config, recipe.cut())?;
-    let examples = examples(&rows, &tokens, &messages)?;
+    let examples = examples(rows, &tokens, &messages)?;
     coded_everywhere(codebook, &examples)?;
     let plan = Plan {
         version: env!("CARGO_PKG_VERSION").into(),
         seed,
         recipe: hex_sha256(recipe.resolved()?.as_bytes()),
-        data: data_digest(&rows),
+        data: data_digest(rows),
         codebook: codebook.digest(),
         base: files.digest(),
         kernel: level(&compute),
@@ -158,7 +168,11 @@ pub(super) fn train_bundle(
     }
     run.open(&plan)?;
     run.write("recipe.toml", recipe.resolved()?.as_bytes())?;
-    run.write("rows.json", &row_digests(&plan, &rows)?)?;
+    run.write("rows.json", &row_digests(&plan, rows)?)?;
+    let crossed = match folds {
+        Some(count) => Some(cross_fit(&request, count, &run, messages, sandbox, stop)?),
+        None => None,
+    };
     messages.note(&format!(
         "training on {} rows, validating on {}, encoder {base}, {} threads",
         examples.train.len(),
@@ -236,7 +250,7 @@ pub(super) fn train_bundle(
         epochs: result.history,
         best_epoch: result.best,
         precisions: precisions(&validated)?,
-        validation: figures(codebook, &decisions, &result.validation, &gold, &rows),
+        validation: figures(codebook, &decisions, &result.validation, &gold, rows),
     };
     let record = json!({
         "seconds": started.elapsed().as_secs_f64(),
@@ -269,6 +283,9 @@ pub(super) fn train_bundle(
         started.elapsed().as_secs_f64(),
         run.path().display()
     ));
+    if let Some(table) = crossed {
+        print(&format!("Cross-validated, each row by a model that did not see it:\n{table}"))?;
+    }
     Ok(())
 }
 

@@ -4,6 +4,7 @@ mod coding;
 mod counts;
 mod duplicates;
 mod encoding;
+mod folds;
 mod format;
 mod gold;
 mod jsonl;
@@ -19,6 +20,7 @@ mod writer;
 
 pub use counts::{SetCounts, TierCounts, count_codes};
 pub use duplicates::{Partition, near_duplicates};
+pub use folds::folds;
 pub use format::{Format, ReadOptions};
 pub use gold::{GoldRow, GoldTable, Split, coders, read_gold, read_gold_from};
 pub use problem::{Problem, ProblemCode, Severity};

@@ -3,7 +3,9 @@
 pub mod baseline;
 pub mod confusion;
 pub mod hierarchical;
+pub mod label_errors;
 pub mod multi;
+pub mod out_of_fold;
 pub mod ranking;
 pub mod single;
 pub mod table;

@@ -16,6 +16,7 @@ mod doctor;
 mod encoders;
 mod evaluate;
 mod export;
+mod folds;
 mod heads;
 mod interruption;
 mod lexical;

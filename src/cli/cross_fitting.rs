@@ -1,0 +1,239 @@
+//! `train --folds`: one model for each fold of the training rows, trained on the others, and what
+//! it says of the rows that it has not seen.
+
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+
+use serde_json::{Value, json};
+
+use super::messages::Messages;
+use super::process::Sandbox;
+use super::table::Table;
+use super::train::{Request, train_bundle};
+use super::training_rows::Rows;
+use crate::bundle::Bundle;
+use crate::codebook::{Code, Codebook};
+use crate::corpus::{GoldRow, folds, near_duplicates, units};
+use crate::decision::both_views;
+use crate::encoder::{ComputeRequest, Precision};
+use crate::error::{Error, Result};
+use crate::evaluation::out_of_fold::{OutOfFold, to_csv};
+use crate::evaluation::{Evaluation, evaluate};
+use crate::training::{Mode, RunFolder};
+
+/// The file of out-of-fold codes in a run folder.
+pub(super) const OUT_OF_FOLD: &str = "oof.csv";
+/// The file of cross-validated figures.
+const FIGURES: &str = "folds.json";
+
+/// Where the model of a fold is, counted from 1.
+pub(super) fn fold_bundle(run: &RunFolder, count: usize, fold: usize) -> PathBuf {
+    run.file(&format!("folds-{count}")).join(fold.to_string())
+}
+
+/// Trains the folds' models, writes `oof.csv` and `folds.json`, and returns the figures. A model
+/// that an earlier, interrupted call wrote is kept: everything that it follows from is in the plan
+/// that the caller has compared.
+///
+/// # Errors
+/// If there are fewer groups of rows than folds, or as a training.
+pub(super) fn cross_fit(
+    request: &Request,
+    count: usize,
+    run: &RunFolder,
+    messages: Messages,
+    sandbox: &Sandbox,
+    stop: &AtomicBool,
+) -> Result<Table> {
+    let codebook = request.codebook;
+    let rows = &request.rows.train;
+    let fold_of = fold_of(rows, count, request.seed)?;
+    let mut held_out: Vec<OutOfFold> = Vec::new();
+    for fold in 0..count {
+        let output = fold_bundle(run, count, fold + 1);
+        if !output.is_dir() {
+            messages.note(&format!("fold {} of {count}", fold + 1));
+            let folder = run.file(&format!("folds-{count}"));
+            std::fs::create_dir_all(&folder).map_err(|e| Error::writing(&folder, &e))?;
+            let others = rows.iter().zip(&fold_of).filter(|(_, of)| **of != fold);
+            let own = Request {
+                rows: Rows {
+                    train: others.map(|(row, _)| row.clone()).collect(),
+                    validation: request.rows.validation.clone(),
+                },
+                output: &output,
+                force: false,
+                folds: None,
+                ..*request
+            };
+            train_bundle(own, messages, sandbox, stop)?;
+        }
+        let bundle = Bundle::load(
+            &output,
+            (request.recipe.mode == Mode::Lora).then_some(request.base),
+            &ComputeRequest {
+                device: request.device.clone(),
+                precision: Some(Precision::F32),
+                ..ComputeRequest::default()
+            },
+        )?;
+        let own = rows.iter().zip(&fold_of).filter(|(_, of)| **of == fold);
+        held_out.extend(say(&bundle, own.map(|(row, _)| row), fold + 1, stop)?);
+    }
+    held_out.sort_by_key(|row| row.row);
+    run.write(OUT_OF_FOLD, &to_csv(codebook, &held_out)?)?;
+    let whole = figures(codebook, held_out.iter());
+    let of_folds: Vec<Evaluation> = (1..=count)
+        .map(|fold| figures(codebook, held_out.iter().filter(|row| row.fold == fold)))
+        .collect();
+    let table = Figures { whole: &whole, of_folds: &of_folds };
+    run.write(FIGURES, format!("{:#}\n", table.document()).as_bytes())?;
+    Ok(table.table())
+}
+
+/// The fold of every row: groups and near-duplicates stay together.
+fn fold_of(rows: &[GoldRow], count: usize, seed: u64) -> Result<Vec<usize>> {
+    let texts: Vec<&str> = rows.iter().map(|row| row.text.as_str()).collect();
+    let groups: Vec<Option<&str>> = rows.iter().map(|row| row.group.as_deref()).collect();
+    let units = units(&groups, near_duplicates(&texts));
+    if units.len() < count {
+        return Err(Error::usage(format!(
+            "the training rows form {} groups, fewer than {count} folds",
+            units.len()
+        ))
+        .at("--folds")
+        .advise("ask for fewer folds"));
+    }
+    Ok(folds(&units, count, seed))
+}
+
+/// What a model says of rows that it has not seen; rows without text or code are passed over.
+fn say<'a>(
+    bundle: &Bundle,
+    rows: impl Iterator<Item = &'a GoldRow>,
+    fold: usize,
+    stop: &AtomicBool,
+) -> Result<Vec<OutOfFold>> {
+    let rows: Vec<&GoldRow> = rows
+        .filter(|row| !row.text.trim().is_empty() && row.codes.iter().any(Code::is_coded))
+        .collect();
+    let texts: Vec<&str> = rows.iter().map(|row| row.text.as_str()).collect();
+    let logits = bundle.logits(&bundle.read(&texts)?, stop)?;
+    let gold: Vec<&[Code]> = rows.iter().map(|row| row.codes.as_slice()).collect();
+    let (codebook, decisions) = (bundle.codebook(), bundle.decisions());
+    let answers = both_views(codebook, decisions, &logits, &gold);
+    let all = rows.iter().zip(answers).zip(&logits);
+    Ok(all
+        .map(|((row, answers), logits)| OutOfFold {
+            id: row.id.clone(),
+            row: row.number,
+            fold,
+            gold: row.codes.clone(),
+            oracle: answers.oracle,
+            pipeline: answers.pipeline.codes,
+            marginal: answers.pipeline.marginal,
+            asked: decisions.probabilities(codebook, logits),
+        })
+        .collect())
+}
+
+fn figures<'a>(codebook: &Codebook, rows: impl Iterator<Item = &'a OutOfFold>) -> Evaluation {
+    let mut codes = [Vec::new(), Vec::new(), Vec::new()];
+    for row in rows {
+        for (all, own) in codes.iter_mut().zip([&row.gold, &row.oracle, &row.pipeline]) {
+            all.push(own.clone());
+        }
+    }
+    let [gold, oracle, pipeline] = &codes;
+    evaluate(codebook, gold, oracle, pipeline, None)
+}
+
+/// Macro-F1 of a tier in a view.
+type Figure = fn(&Evaluation, usize) -> Option<f64>;
+
+const VIEWS: [(&str, Figure); 2] = [
+    ("oracle", |evaluation, tier| evaluation.tiers.iter().nth(tier)?.1.oracle.macro_f1),
+    ("pipeline", |evaluation, tier| evaluation.tiers.iter().nth(tier)?.1.pipeline.macro_f1),
+];
+
+/// Figures over all folds and of each.
+struct Figures<'a> {
+    whole: &'a Evaluation,
+    of_folds: &'a [Evaluation],
+}
+
+impl Figures<'_> {
+    fn each(&self, tier: usize, figure: Figure) -> Vec<Option<f64>> {
+        self.of_folds.iter().map(|fold| figure(fold, tier)).collect()
+    }
+
+    fn document(&self) -> Value {
+        let tiers = self.whole.tiers.iter().enumerate().map(|(at, (name, tier))| {
+            let views = VIEWS.map(|(view, figure)| {
+                let each = self.each(at, figure);
+                let (mean, deviation) = spread(&each);
+                let own = json!({
+                    "macro_f1": figure(self.whole, at),
+                    "mean": mean,
+                    "deviation": deviation,
+                    "folds": each,
+                });
+                (view.to_owned(), own)
+            });
+            let mut own: serde_json::Map<String, Value> = views.into_iter().collect();
+            own.insert("n".into(), tier.coded.into());
+            (name.to_owned(), Value::Object(own))
+        });
+        json!({
+            "folds": self.of_folds.len(),
+            "rows": self.whole.rows,
+            "tiers": tiers.collect::<serde_json::Map<_, _>>(),
+        })
+    }
+
+    fn table(&self) -> Table {
+        let mut table = Table::new([
+            "tier",
+            "rows",
+            "oracle macro-F1, all rows",
+            "mean of folds (SD)",
+            "pipeline macro-F1, all rows",
+            "mean of folds (SD)",
+        ]);
+        let number = |v: Option<f64>| v.map_or_else(|| "undefined".into(), |v| format!("{v:.3}"));
+        for (at, (name, tier)) in self.whole.tiers.iter().enumerate() {
+            let mut cells = vec![(*name).to_owned(), tier.coded.to_string()];
+            for (_, figure) in VIEWS {
+                let (mean, deviation) = spread(&self.each(at, figure));
+                cells.push(number(figure(self.whole, at)));
+                cells.push(format!("{} ({})", number(mean), number(deviation)));
+            }
+            table.row(cells);
+        }
+        table
+    }
+}
+
+/// Mean and standard deviation (n - 1) of the values there are.
+fn spread(values: &[Option<f64>]) -> (Option<f64>, Option<f64>) {
+    let known: Vec<f64> = values.iter().flatten().copied().collect();
+    let n = known.len() as f64;
+    if known.is_empty() {
+        return (None, None);
+    }
+    let mean = known.iter().sum::<f64>() / n;
+    let squares: f64 = known.iter().map(|v| (v - mean).powi(2)).sum();
+    (Some(mean), (known.len() > 1).then(|| (squares / (n - 1.0)).sqrt()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spreads_are_those_of_samples() {
+        assert_eq!(spread(&[Some(1.0), None, Some(3.0)]), (Some(2.0), Some(2f64.sqrt())));
+        assert_eq!(spread(&[Some(0.5)]), (Some(0.5), None));
+        assert_eq!(spread(&[None]), (None, None));
+    }
+}

@@ -1,0 +1,72 @@
+//! Cutting rows into folds of about equal size.
+
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// The fold of every row, from 0: whole units, the largest first, each to a smallest fold; equal
+/// ones in an order drawn by the seed. It does not look at codes, so that what a model says of a
+/// fold cannot depend on the codes within it.
+///
+/// # Panics
+/// If there are no folds.
+pub fn folds(units: &[Vec<usize>], count: usize, seed: u64) -> Vec<usize> {
+    assert!(count > 0, "rows need a fold");
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut order: Vec<(usize, u64, &Vec<usize>)> =
+        units.iter().map(|unit| (unit.len(), random.next_u64(), unit)).collect();
+    order.sort_by_key(|&(length, draw, _)| (std::cmp::Reverse(length), draw));
+    let mut fold_of = vec![0; units.iter().map(Vec::len).sum()];
+    let mut sizes = vec![0; count];
+    for (length, draw, unit) in order {
+        let least = sizes.iter().min().copied().unwrap_or(0);
+        let smallest: Vec<usize> = (0..count).filter(|&fold| sizes[fold] == least).collect();
+        let fold = smallest[(draw % smallest.len() as u64) as usize];
+        sizes[fold] += length;
+        unit.iter().for_each(|&row| fold_of[row] = fold);
+    }
+    fold_of
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use proptest::test_runner::RngSeed;
+
+    use crate::corpus::Partition;
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            rng_seed: RngSeed::Fixed(1),
+            ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn units_stay_whole_and_folds_differ_by_a_unit_at_most(
+            n in 1usize..80, pairs in proptest::collection::vec((0usize..80, 0usize..80), 0..20),
+            count in 1usize..7, seed in any::<u64>(),
+        ) {
+            let mut partition = Partition::new(n);
+            pairs.iter().for_each(|&(a, b)| partition.merge(a % n, b % n));
+            let units = partition.sets();
+            let fold_of = folds(&units, count, seed);
+            prop_assert_eq!(&fold_of, &folds(&units, count, seed));
+            prop_assert_eq!(fold_of.len(), n);
+            for unit in &units {
+                prop_assert!(unit.iter().all(|&row| fold_of[row] == fold_of[unit[0]]));
+            }
+            let size = |fold| fold_of.iter().filter(|&&f| f == fold).count();
+            let sizes: Vec<usize> = (0..count).map(size).collect();
+            let largest = units.iter().map(Vec::len).max().unwrap_or(0);
+            let (least, most) = (sizes.iter().min().unwrap(), sizes.iter().max().unwrap());
+            prop_assert!(most - least <= largest, "{:?}", sizes);
+        }
+    }
+
+    #[test]
+    fn another_seed_gives_other_folds() {
+        let units: Vec<Vec<usize>> = (0..40).map(|row| vec![row]).collect();
+        assert_ne!(folds(&units, 4, 1), folds(&units, 4, 2));
+    }
+}
