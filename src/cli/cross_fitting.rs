@@ -1,7 +1,7 @@
 //! `train --folds`: one model for each fold of the training rows, trained on the others, and what
 //! it says of the rows that it has not seen.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use serde_json::{Value, json};
@@ -19,7 +19,8 @@ use crate::encoder::{ComputeRequest, Precision};
 use crate::error::{Error, Result};
 use crate::evaluation::out_of_fold::{OutOfFold, to_csv};
 use crate::evaluation::{Evaluation, evaluate};
-use crate::training::{Mode, RunFolder};
+use crate::heads::shift_logits;
+use crate::training::{Mode, RunFolder, TextLogits};
 
 /// The file of out-of-fold codes in a run folder.
 pub(super) const OUT_OF_FOLD: &str = "oof.csv";
@@ -31,7 +32,21 @@ pub(super) fn fold_bundle(run: &RunFolder, count: usize, fold: usize) -> PathBuf
     run.file(&format!("folds-{count}")).join(fold.to_string())
 }
 
-/// Trains the folds' models, writes `oof.csv` and `folds.json`, and returns the figures. A model
+/// The file that says how a training went, and its entry for the margins of its labels.
+pub(super) const RUN_RECORD: &str = "run.json";
+pub(super) const MARGINS: &str = "margins";
+
+/// What the folds' models say of all rows.
+pub(super) struct Crossed {
+    /// Cross-validated figures.
+    pub table: Table,
+    /// Logits without the folds' margins, `[row][tier][label]`.
+    pub logits: TextLogits,
+    /// The rows' gold codes.
+    pub gold: Vec<Vec<Code>>,
+}
+
+/// Trains the folds' models, writes `oof.csv` and `folds.json`, and returns what they say. A model
 /// that an earlier, interrupted call wrote is kept: everything that it follows from is in the plan
 /// that the caller has compared.
 ///
@@ -44,11 +59,11 @@ pub(super) fn cross_fit(
     messages: Messages,
     sandbox: &Sandbox,
     stop: &AtomicBool,
-) -> Result<Table> {
+) -> Result<Crossed> {
     let codebook = request.codebook;
     let rows = &request.rows.train;
     let fold_of = fold_of(rows, count, request.seed)?;
-    let mut held_out: Vec<OutOfFold> = Vec::new();
+    let mut held_out: Vec<(OutOfFold, Vec<Vec<f64>>)> = Vec::new();
     for fold in 0..count {
         let output = fold_bundle(run, count, fold + 1);
         if !output.is_dir() {
@@ -78,9 +93,18 @@ pub(super) fn cross_fit(
             },
         )?;
         let own = rows.iter().zip(&fold_of).filter(|(_, of)| **of == fold);
-        held_out.extend(say(&bundle, own.map(|(row, _)| row), fold + 1, stop)?);
+        let margins = margins(&output, codebook)?;
+        for (row, mut logits) in say(&bundle, own.map(|(row, _)| row), fold + 1, stop)? {
+            if let Some(margins) = &margins {
+                shift_logits(std::slice::from_mut(&mut logits), |tier, label| {
+                    -margins[tier][label]
+                });
+            }
+            held_out.push((row, logits));
+        }
     }
-    held_out.sort_by_key(|row| row.row);
+    held_out.sort_by_key(|(row, _)| row.row);
+    let (held_out, logits): (Vec<OutOfFold>, TextLogits) = held_out.into_iter().unzip();
     run.write(OUT_OF_FOLD, &to_csv(codebook, &held_out)?)?;
     let whole = figures(codebook, held_out.iter());
     let of_folds: Vec<Evaluation> = (1..=count)
@@ -88,7 +112,25 @@ pub(super) fn cross_fit(
         .collect();
     let table = Figures { whole: &whole, of_folds: &of_folds };
     run.write(FIGURES, format!("{:#}\n", table.document()).as_bytes())?;
-    Ok(table.table())
+    let table = table.table();
+    Ok(Crossed { table, logits, gold: held_out.into_iter().map(|row| row.gold).collect() })
+}
+
+/// What the training of this bundle added to the logits of every tier's labels, if anything.
+fn margins(bundle: &Path, codebook: &Codebook) -> Result<Option<Vec<Vec<f64>>>> {
+    let file = RunFolder::of(bundle).file(RUN_RECORD);
+    let read = || -> Option<Option<Vec<Vec<f64>>>> {
+        let record: Value = serde_json::from_slice(&std::fs::read(&file).ok()?).ok()?;
+        serde_json::from_value(record.get(MARGINS)?.clone()).ok()
+    };
+    let fits = |margins: &Vec<Vec<f64>>| {
+        margins.iter().map(Vec::len).eq(codebook.tiers.iter().map(|tier| tier.labels.len()))
+    };
+    read().filter(|margins| margins.as_ref().is_none_or(fits)).ok_or_else(|| {
+        Error::model("the record of a fold's training is missing or damaged")
+            .at(file.display().to_string())
+            .advise("remove the folder of the folds, and run the same command again")
+    })
 }
 
 /// The fold of every row: groups and near-duplicates stay together.
@@ -107,13 +149,13 @@ fn fold_of(rows: &[GoldRow], count: usize, seed: u64) -> Result<Vec<usize>> {
     Ok(folds(&units, count, seed))
 }
 
-/// What a model says of rows that it has not seen; rows without text or code are passed over.
+/// What a model says of rows that it has not seen, and its logits; rows without text or code are passed over.
 fn say<'a>(
     bundle: &Bundle,
     rows: impl Iterator<Item = &'a GoldRow>,
     fold: usize,
     stop: &AtomicBool,
-) -> Result<Vec<OutOfFold>> {
+) -> Result<Vec<(OutOfFold, Vec<Vec<f64>>)>> {
     let rows: Vec<&GoldRow> = rows
         .filter(|row| !row.text.trim().is_empty() && row.codes.iter().any(Code::is_coded))
         .collect();
@@ -122,17 +164,20 @@ fn say<'a>(
     let gold: Vec<&[Code]> = rows.iter().map(|row| row.codes.as_slice()).collect();
     let (codebook, decisions) = (bundle.codebook(), bundle.decisions());
     let answers = both_views(codebook, decisions, &logits, &gold);
-    let all = rows.iter().zip(answers).zip(&logits);
+    let all = rows.iter().zip(answers).zip(logits);
     Ok(all
-        .map(|((row, answers), logits)| OutOfFold {
-            id: row.id.clone(),
-            row: row.number,
-            fold,
-            gold: row.codes.clone(),
-            oracle: answers.oracle,
-            pipeline: answers.pipeline.codes,
-            marginal: answers.pipeline.marginal,
-            asked: decisions.probabilities(codebook, logits),
+        .map(|((row, answers), logits)| {
+            let row = OutOfFold {
+                id: row.id.clone(),
+                row: row.number,
+                fold,
+                gold: row.codes.clone(),
+                oracle: answers.oracle,
+                pipeline: answers.pipeline.codes,
+                marginal: answers.pipeline.marginal,
+                asked: decisions.probabilities(codebook, &logits),
+            };
+            (row, logits)
         })
         .collect())
 }

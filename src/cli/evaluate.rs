@@ -19,6 +19,7 @@ use crate::codebook::{Code, hex_sha256};
 use crate::corpus::{GoldRow, GoldTable, Split, WholeFile, read_gold, refuse_existing};
 use crate::decision::both_views;
 use crate::error::{Error, Result};
+use crate::evaluation::reliability::reliability;
 use crate::evaluation::{Evaluation, evaluate};
 use crate::training::RunFolder;
 
@@ -137,10 +138,15 @@ pub(super) fn evaluate_rows(
     let logits = bundle.logits(&bundle.read(&texts)?, &AtomicBool::new(false))?;
     let gold: Vec<&[Code]> = rows.iter().map(|row| row.codes.as_slice()).collect();
     let answers = both_views(bundle.codebook(), bundle.decisions(), &logits, &gold);
+    let (codebook, decisions) = (bundle.codebook(), bundle.decisions());
+    let reliability = reliability(codebook, decisions, &logits, &gold, &answers);
     let (oracle, pipeline): (Vec<Vec<Code>>, Vec<Vec<Code>>) =
         answers.into_iter().map(|a| (a.oracle, a.pipeline.codes)).unzip();
     let gold: Vec<Vec<Code>> = rows.iter().map(|row| row.codes.clone()).collect();
     let mut evaluation = evaluate(bundle.codebook(), &gold, &oracle, &pipeline, None);
+    for (tier, calibration) in evaluation.tiers.entries_mut().zip(reliability) {
+        tier.calibration = Some(calibration);
+    }
     evaluation.bundle = Some(bundle.digest().to_owned());
     evaluation.codebook = Some(bundle.codebook().digest());
     Ok(evaluation)
@@ -197,7 +203,8 @@ fn figure(value: Option<f64>) -> String {
 
 /// The figures of every tier, and every label, for people.
 pub(super) fn tables(evaluation: &Evaluation) -> String {
-    format!("{}\n{}", summary(evaluation), labels(evaluation))
+    let probabilities = calibration(evaluation);
+    format!("{}\n{}\n{probabilities}", summary(evaluation), labels(evaluation))
 }
 
 /// One line a tier and view, beside the majority-label baseline.
@@ -226,6 +233,42 @@ pub(super) fn summary(evaluation: &Evaluation) -> Table {
         evaluation.rows.to_string(),
         format!("P {} R {} F1 {}", figure(h.precision), figure(h.recall), figure(h.f1)),
     ]);
+    table
+}
+
+/// How right the probabilities are: given the gold answers above before and after temperatures, and
+/// along the whole path.
+fn calibration(evaluation: &Evaluation) -> Table {
+    let mut table = Table::new([
+        "tier",
+        "probability",
+        "rows",
+        "Brier",
+        "log loss",
+        "slope",
+        "calibration error (95 %)",
+        "uncorrected",
+        "a perfect model's",
+    ]);
+    for (name, tier) in evaluation.tiers.iter() {
+        let Some(all) = &tier.calibration else { continue };
+        for (what, figures) in
+            [("raw", &all.before), ("of the label", &all.after), ("of the path", &all.path)]
+        {
+            let Some(c) = figures else { continue };
+            table.row([
+                name.to_owned(),
+                what.to_owned(),
+                c.n.to_string(),
+                format!("{:.3}", c.brier),
+                format!("{:.3}", c.log_loss),
+                figure(c.slope),
+                format!("{:.3} ({:.3} to {:.3})", c.error, c.lower, c.upper),
+                format!("{:.3}", c.uncorrected),
+                c.perfect.map_or_else(String::new, |v| format!("{v:.3}")),
+            ]);
+        }
+    }
     table
 }
 

@@ -9,7 +9,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::compute::{device, level};
-use super::cross_fitting::cross_fit;
+use super::cross_fitting::{Crossed, MARGINS, RUN_RECORD, cross_fit};
 use super::input::InputArgs;
 use super::messages::{Messages, TrainingView};
 use super::process::{Sandbox, peak_memory, stop_flag};
@@ -152,6 +152,7 @@ pub(super) fn train_bundle(
         codebook: codebook.digest(),
         base: files.digest(),
         kernel: level(&compute),
+        folds,
     };
     // Only now, when it is known that the training can begin.
     if force {
@@ -203,14 +204,23 @@ pub(super) fn train_bundle(
             .advise("the same command begins anew; it takes seconds"));
     }
     join_lexical(codebook, &examples, &gold, recipe, &mut result)?;
+    // Rows that trained join those that validate, as models that had not seen them answer.
+    let (mut unseen, mut unseen_gold) = (result.validation.clone(), gold.clone());
+    if let Some(crossed) = &crossed {
+        unseen.extend(crossed.logits.iter().cloned());
+        unseen_gold.extend(crossed.gold.iter().map(Vec::as_slice));
+    }
+    let mut margins = None;
     if recipe.mode != Mode::Frozen {
         let weights = recipe.label_weights(codebook, &examples.train);
-        let margins = fit_margins(codebook, &result.validation, &gold, &weights);
-        let by = |tier: usize, label: usize| margins[tier][label];
+        let fitted = fit_margins(codebook, &unseen, &unseen_gold, &weights);
+        let by = |tier: usize, label: usize| fitted[tier][label];
+        shift_logits(&mut unseen, by);
         shift_logits(&mut result.validation, by);
         shift_biases(codebook, &mut result.heads, by)?;
+        margins = Some(fitted);
     }
-    let decisions = fit(codebook, &result.validation, &gold);
+    let decisions = fit(codebook, &unseen, &unseen_gold);
     let encoder = match &result.encoder {
         Some(TrainedEncoder::Full(trained)) => trained.clone(),
         Some(TrainedEncoder::Adapter(adapter)) => adapter.merge(&parameters)?,
@@ -260,8 +270,9 @@ pub(super) fn train_bundle(
         "finished": std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH).map(|d| d.as_secs()).unwrap_or(0),
         "host": sysinfo::System::host_name().ok(),
+        MARGINS: margins,
     });
-    run.write("run.json", format!("{record:#}\n").as_bytes())?;
+    run.write(RUN_RECORD, format!("{record:#}\n").as_bytes())?;
     let mut bundle = BundleWriter::begin(output, run.path())?;
     match result.encoder {
         Some(TrainedEncoder::Full(trained)) => bundle.encoder(&files, &trained)?,
@@ -283,7 +294,7 @@ pub(super) fn train_bundle(
         started.elapsed().as_secs_f64(),
         run.path().display()
     ));
-    if let Some(table) = crossed {
+    if let Some(Crossed { table, .. }) = crossed {
         print(&format!("Cross-validated, each row by a model that did not see it:\n{table}"))?;
     }
     Ok(())

@@ -6,6 +6,7 @@
 //! do. Of a multi tier every label is such a question by itself: does it apply or not?
 
 use crate::codebook::{Code, Codebook, TierKind};
+use crate::heads::joint::given_gold;
 
 /// A gold code to look at again.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,13 +33,9 @@ pub fn suspects(codebook: &Codebook, gold: &[&[Code]], asked: &[&[Vec<f64>]]) ->
         match of_tier.kind {
             TierKind::Single => {
                 let rows = coded().filter_map(|row| {
-                    let permitted = codebook.permitted(tier, gold[row]);
-                    let own = asked[row][tier].iter().zip(permitted);
-                    let own: Vec<f64> = own.map(|(p, yes)| if yes { *p } else { 0.0 }).collect();
-                    let total: f64 = own.iter().sum();
-                    let shares = own.iter().map(|p| p / total).collect();
+                    let above = &gold[row][..tier];
+                    let (_, shares) = given_gold(codebook, tier, &asked[row][tier], above)?;
                     Some(Row { row, given: gold[row][tier].single()?, shares })
-                        .filter(|_| total > 0.0)
                 });
                 let found = contradicted(&rows.collect::<Vec<_>>(), of_tier.labels.len());
                 all.extend(found.into_iter().map(|c| c.suspect(tier, c.label)));

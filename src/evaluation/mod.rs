@@ -1,12 +1,14 @@
 //! How well predicted codes agree with gold: pure functions on codes, whoever gave them.
 
 pub mod baseline;
+pub mod calibration;
 pub mod confusion;
 pub mod hierarchical;
 pub mod label_errors;
 pub mod multi;
 pub mod out_of_fold;
 pub mod ranking;
+pub mod reliability;
 pub mod single;
 pub mod table;
 pub mod view;
@@ -17,6 +19,7 @@ mod tests;
 use serde::Serialize;
 
 use crate::codebook::{Code, Codebook, LabelSet, Tier, TierKind};
+use calibration::Calibration;
 use hierarchical::Hierarchical;
 use view::{ByName, View};
 
@@ -52,6 +55,19 @@ pub struct TierEvaluation {
     pub oracle: View,
     /// As it will be used: rows whose gold is coded or not asked.
     pub pipeline: View,
+    /// How right the probabilities are, for the caller to set.
+    pub calibration: Option<TierCalibration>,
+}
+
+/// How right a tier's probabilities are.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TierCalibration {
+    /// P(label | asked) given the gold answers above, at temperature 1.
+    pub before: Option<Calibration>,
+    /// The same as the bundle gives it.
+    pub after: Option<Calibration>,
+    /// The probability that the answer, its path through the gates included, is right.
+    pub path: Option<Calibration>,
 }
 
 /// Scores `oracle[row][tier]` and `pipeline[row][tier]` against `gold[row][tier]`.
@@ -96,6 +112,7 @@ pub fn evaluate(
             majority_label: majority.map(|label| tier.labels[label].name.clone()),
             oracle: view(oracle, false),
             pipeline: view(pipeline, true),
+            calibration: None,
         };
         (tier.name.clone(), evaluation)
     };

@@ -18,6 +18,11 @@ impl<T> ByName<T> {
         self.iter().find(|(own, _)| *own == name).map(|(_, entry)| entry)
     }
 
+    /// The entries in order, to be changed.
+    pub fn entries_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.0.iter_mut().map(|(_, entry)| entry)
+    }
+
     /// Names and entries in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &T)> {
         self.0.iter().map(|(name, entry)| (name.as_str(), entry))

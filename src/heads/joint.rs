@@ -104,6 +104,25 @@ pub fn decide_given(
     thresholds: &[f64],
     gold_above: &[Code],
 ) -> Code {
+    let Some((permitted, probabilities)) = given_gold(codebook, tier, probabilities, gold_above)
+    else {
+        return Code::NotAsked;
+    };
+    match codebook.tiers[tier].kind {
+        TierKind::Multi => Code::Coded(chosen(&probabilities, thresholds, &permitted)),
+        TierKind::Single => best(&probabilities, |label| permitted[label])
+            .map_or(Code::NotAsked, |label| Code::Coded(LabelSet::one(label))),
+    }
+}
+
+/// Which labels of a tier the gold answers above permit, and P(label | asked) given these; none
+/// where the gate is closed. A gate that rests on a missing answer counts as open.
+pub fn given_gold(
+    codebook: &Codebook,
+    tier: usize,
+    probabilities: &[f64],
+    gold_above: &[Code],
+) -> Option<(Vec<bool>, Vec<f64>)> {
     let padded: Vec<Code>;
     let above = if gold_above.len() < tier {
         padded = (0..tier).map(|t| gold_above.get(t).cloned().unwrap_or(Code::Missing)).collect();
@@ -113,16 +132,12 @@ pub fn decide_given(
     };
     let tier = &codebook.tiers[tier];
     if tier.asked_when.state(above) == GateState::Closed {
-        return Code::NotAsked;
+        return None;
     }
     let permitted: Vec<bool> =
         tier.labels.iter().map(|l| l.only_when.state(above) != GateState::Closed).collect();
     let probabilities = plan::given(tier.kind, &clean(probabilities, permitted.len()), &permitted);
-    match tier.kind {
-        TierKind::Multi => Code::Coded(chosen(&probabilities, thresholds, &permitted)),
-        TierKind::Single => best(&probabilities, |label| permitted[label])
-            .map_or(Code::NotAsked, |label| Code::Coded(LabelSet::one(label))),
-    }
+    Some((permitted, probabilities))
 }
 
 impl Joint {

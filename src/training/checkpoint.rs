@@ -219,7 +219,16 @@ mod tests {
 
     fn plan(seed: u64) -> Plan {
         let s = String::new;
-        Plan { version: s(), seed, recipe: s(), data: s(), codebook: s(), base: s(), kernel: s() }
+        Plan {
+            version: s(),
+            seed,
+            recipe: s(),
+            data: s(),
+            codebook: s(),
+            base: s(),
+            kernel: s(),
+            folds: None,
+        }
     }
 
     #[test]

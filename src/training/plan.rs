@@ -19,6 +19,9 @@ pub struct Plan {
     pub base: String,
     /// The instruction sets that the arithmetic uses.
     pub kernel: String,
+    /// Parts of the training rows whose answers by other models fitted the decisions, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folds: Option<usize>,
 }
 
 impl Plan {
@@ -32,6 +35,7 @@ impl Plan {
             ("codebook", self.codebook == other.codebook),
             ("base encoder", self.base == other.base),
             ("kernel level", self.kernel == other.kernel),
+            ("number of folds", self.folds == other.folds),
         ];
         pairs.iter().filter(|(_, same)| !same).map(|(name, _)| *name).collect()
     }
@@ -51,9 +55,10 @@ mod tests {
             codebook: "c".into(),
             base: "d".into(),
             kernel: "e".into(),
+            folds: None,
         };
-        let other = Plan { seed: 1, data: "x".into(), ..plan.clone() };
-        assert_eq!(plan.differences(&other), ["seed", "data"]);
+        let other = Plan { seed: 1, data: "x".into(), folds: Some(5), ..plan.clone() };
+        assert_eq!(plan.differences(&other), ["seed", "data", "number of folds"]);
         assert!(plan.differences(&plan).is_empty());
     }
 }

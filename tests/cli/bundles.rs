@@ -113,6 +113,7 @@ pub fn bundle_of(
             codebook: codebook.digest(),
             base: files.digest(),
             kernel: words(),
+            folds: None,
         },
         train_rows: 8,
         validation_rows: 2,

@@ -220,3 +220,44 @@ fn a_manifest_with_absurd_values_is_refused() {
         assert_eq!(ran.code, 4, "{to}: {}", ran.stderr);
     }
 }
+
+#[test]
+fn calibration_is_that_of_the_probabilities_that_classify_writes() {
+    let folder = trained();
+    let ran = evaluate(&folder, &["--json", "--precision", "f32"]);
+    ran.exits(0);
+    let document = ran.json();
+    let more = ["--as", "m", "--precision", "f32"];
+    folder
+        .run(&[&["classify", "bundle", "coded.csv", "-o", "out.csv"][..], &more].concat())
+        .exits(0);
+    let out = folder.read("out.csv");
+    let mut reader = csv::Reader::from_reader(out.as_bytes());
+    let header = reader.headers().unwrap().clone();
+    let at = |name: &str| header.iter().position(|column| column == name).unwrap();
+    let (mut brier, mut log_loss, mut n) = (0.0, 0.0, 0.0);
+    for row in reader.records().map(Result::unwrap) {
+        if &row[at("split")] != "test" {
+            continue;
+        }
+        let p: f64 = row[at("experience__m_p")].parse().unwrap();
+        let right = row[at("experience__m")] == row[at("experience")];
+        brier += (p - f64::from(right)).powi(2);
+        log_loss -= if right { p.ln() } else { (1.0 - p).ln() };
+        n += 1.0;
+    }
+    let path = &document["tiers"]["experience"]["calibration"]["path"];
+    assert_eq!(path["n"], 12);
+    assert!((path["brier"].as_f64().unwrap() - brier / n).abs() < 1e-5, "{path}");
+    assert!((path["log_loss"].as_f64().unwrap() - log_loss / n).abs() < 1e-5, "{path}");
+    for tier in ["experience", "attitude", "topics"] {
+        let tier = &document["tiers"][tier];
+        let after = &tier["calibration"]["after"];
+        assert_eq!(after["n"], tier["oracle"]["n"]);
+        for figure in ["error", "lower", "upper", "uncorrected", "perfect"] {
+            is_share(&after[figure], figure);
+        }
+        assert!(after["perfect"].is_number(), "12 rows are few");
+    }
+    evaluate(&folder, &[]).prints(&["calibration error", "log loss"]);
+}

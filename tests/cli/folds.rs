@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::harness::Folder;
-use crate::study::{FROZEN, HEADING, SECRET, base, holds_no_text, rows, same, study, table, train};
+use crate::study::{
+    FROZEN, HEADING, SECRET, base, bytes, holds_no_text, rows, same, study, table, train,
+};
 
 /// The rows of a table by the names of its columns.
 fn records(csv: &str) -> Vec<BTreeMap<String, String>> {
@@ -51,8 +53,11 @@ fn every_row_is_answered_by_a_model_that_did_not_see_it() {
     assert_eq!(figures["folds"], 3);
     assert_eq!(figures["tiers"]["experience"]["pipeline"]["folds"].as_array().unwrap().len(), 3);
     holds_no_text(&folder, &["bundle", "bundle.run"]);
+    train(&folder, "again", &["--folds", "3", "--threads", "1"]).exits(0);
+    same(&folder, "bundle", "again");
     train(&folder, "plain", &[]).exits(0);
-    same(&folder, "bundle", "plain");
+    let weights = |bundle: &str| bytes(&folder, bundle)["model.safetensors"].clone();
+    assert!(weights("bundle") == weights("plain"), "folds change decisions alone");
 }
 
 #[test]

@@ -1,0 +1,257 @@
+//! Whether probabilities are as right as they say.
+//!
+//! The calibration error is the root of the mean squared distance between stated and observed
+//! shares over bins of equally many events, less what chance alone adds to it (Kumar, Liang and Ma
+//! 2019, "Verified Uncertainty Calibration", the debiased estimator). Brier score: Brier 1950. Slope
+//! and intercept: Cox 1958, a logistic regression of what happened on the logit of what was stated.
+
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
+use serde::Serialize;
+
+use crate::codebook::{LabelSet, TierKind};
+
+/// Bins at most.
+const BINS: usize = 15;
+/// Events that a bin has at least, where there are as many.
+const BIN_EVENTS: usize = 20;
+/// Resamples of the rows for an interval.
+const RESAMPLES: u64 = 1_000;
+/// Draws of what a perfect model would show.
+const DRAWS: u64 = 200;
+/// With fewer rows the error of a perfect model is shown beside.
+const FEW_ROWS: usize = 1_000;
+
+/// What one row says of the probabilities that it was given.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judged {
+    brier: f64,
+    log_loss: f64,
+    /// What was stated, and whether it came true.
+    events: Vec<(f64, bool)>,
+}
+
+impl Judged {
+    /// A row whose labels have these probabilities, and its gold. Of a single tier the event is
+    /// that the likeliest label is right; of a multi tier every label is one.
+    pub fn labels(kind: TierKind, probabilities: &[f64], gold: &LabelSet) -> Self {
+        match kind {
+            TierKind::Multi => {
+                let events = probabilities.iter().enumerate();
+                Self::events(events.map(|(label, p)| (*p, gold.contains(label))).collect())
+            }
+            TierKind::Single => {
+                let of = |(label, p): (usize, &f64)| (p - f64::from(gold.contains(label))).powi(2);
+                let brier = probabilities.iter().enumerate().map(of).sum();
+                let own: f64 = gold.iter().map(|label| probabilities[label]).sum();
+                let best = (0..probabilities.len())
+                    .max_by(|&a, &b| probabilities[a].total_cmp(&probabilities[b]).then(b.cmp(&a)));
+                let event = best.map(|best| (probabilities[best], gold.contains(best)));
+                Self { brier, log_loss: -own.max(LEAST).ln(), events: event.into_iter().collect() }
+            }
+        }
+    }
+
+    /// A row of which these things were stated, each true or not.
+    pub fn events(events: Vec<(f64, bool)>) -> Self {
+        let n = events.len().max(1) as f64;
+        let brier = events.iter().map(|(p, y)| (p - f64::from(*y)).powi(2)).sum::<f64>() / n;
+        let loss = |(p, y): &(f64, bool)| -(if *y { *p } else { 1.0 - p }).max(LEAST).ln();
+        let log_loss = events.iter().map(loss).sum::<f64>() / n;
+        Self { brier, log_loss, events }
+    }
+}
+
+/// Probabilities below it count as it.
+const LEAST: f64 = 1e-15;
+
+/// The figures of many rows.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Calibration {
+    /// Rows.
+    pub n: usize,
+    /// Mean Brier score: over all labels of a single tier the sum, of a multi tier the mean.
+    pub brier: f64,
+    /// Mean negative logarithm of what was stated for the gold.
+    pub log_loss: f64,
+    /// 1 where probabilities are neither too sure (below 1) nor too timid (above).
+    pub slope: Option<f64>,
+    /// 0 where they are neither too high (below 0) nor too low.
+    pub intercept: Option<f64>,
+    /// The calibration error without what chance adds.
+    pub error: f64,
+    /// 95 % interval of the error, from resampled rows.
+    pub lower: f64,
+    /// Its upper end.
+    pub upper: f64,
+    /// The error with what chance adds.
+    pub uncorrected: f64,
+    /// With fewer than 1,000 rows: the uncorrected error that a perfectly calibrated model would
+    /// show on so many.
+    pub perfect: Option<f64>,
+}
+
+impl Calibration {
+    /// The figures; none without events.
+    pub fn of(rows: &[Judged]) -> Option<Self> {
+        let events: Vec<(f64, bool)> = rows.iter().flat_map(|row| row.events.clone()).collect();
+        if events.is_empty() {
+            return None;
+        }
+        let n = rows.len() as f64;
+        let (error, uncorrected) = errors(events.clone());
+        let mut resampled: Vec<f64> = (0..RESAMPLES)
+            .into_par_iter()
+            .map(|draw| {
+                let mut random = ChaCha8Rng::seed_from_u64(draw);
+                let row = |_| &rows[below(&mut random, rows.len())];
+                let row = (0..rows.len()).map(row);
+                errors(row.flat_map(|row| row.events.iter().copied()).collect()).0
+            })
+            .collect();
+        resampled.sort_by(f64::total_cmp);
+        let at = |share: f64| resampled[(share * (RESAMPLES - 1) as f64).round() as usize];
+        let (slope, intercept) = line(&events).unzip();
+        Some(Self {
+            n: rows.len(),
+            brier: rows.iter().map(|row| row.brier).sum::<f64>() / n,
+            log_loss: rows.iter().map(|row| row.log_loss).sum::<f64>() / n,
+            slope,
+            intercept,
+            error,
+            lower: at(0.025),
+            upper: at(0.975),
+            uncorrected,
+            perfect: (rows.len() < FEW_ROWS).then(|| perfect(&events)),
+        })
+    }
+}
+
+/// A number below `n`, all equally likely.
+fn below(random: &mut ChaCha8Rng, n: usize) -> usize {
+    ((u128::from(random.next_u64()) * n as u128) >> 64) as usize
+}
+
+/// The calibration error without and with what chance adds.
+fn errors(mut events: Vec<(f64, bool)>) -> (f64, f64) {
+    events.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let n = events.len();
+    let bins = (n / BIN_EVENTS).clamp(1, BINS);
+    let (mut squares, mut chance) = (0.0, 0.0);
+    for bin in 0..bins {
+        let own = &events[n * bin / bins..n * (bin + 1) / bins];
+        let size = own.len() as f64;
+        let stated = own.iter().map(|(p, _)| p).sum::<f64>() / size;
+        let seen = own.iter().filter(|(_, y)| *y).count() as f64 / size;
+        squares += size / n as f64 * (stated - seen).powi(2);
+        chance += size / n as f64 * seen * (1.0 - seen) / (size - 1.0).max(1.0);
+    }
+    ((squares - chance).max(0.0).sqrt(), squares.sqrt())
+}
+
+/// The mean uncorrected error if every event came true as often as stated.
+fn perfect(events: &[(f64, bool)]) -> f64 {
+    let draw = |seed: u64| {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let mut unit = || (random.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
+        errors(events.iter().map(|(p, _)| (*p, unit() < *p)).collect()).1
+    };
+    (0..DRAWS).into_par_iter().map(draw).collect::<Vec<f64>>().iter().sum::<f64>() / DRAWS as f64
+}
+
+/// Slope and intercept by Newton's method; none where events do not determine them.
+fn line(events: &[(f64, bool)]) -> Option<(f64, f64)> {
+    let logit = |p: f64| {
+        let p = p.clamp(1e-6, 1.0 - 1e-6);
+        (p / (1.0 - p)).ln()
+    };
+    let points: Vec<(f64, f64)> = events.iter().map(|(p, y)| (logit(*p), f64::from(*y))).collect();
+    let (mut slope, mut intercept) = (1.0, 0.0);
+    for _ in 0..100 {
+        let (mut g0, mut g1, mut h00, mut h01, mut h11) = (0.0, 0.0, 0.0, 0.0, 0.0);
+        for (x, y) in &points {
+            let p = 1.0 / (1.0 + (-(intercept + slope * x)).exp());
+            let w = p * (1.0 - p);
+            g0 += y - p;
+            g1 += (y - p) * x;
+            h00 += w;
+            h01 += w * x;
+            h11 += w * x * x;
+        }
+        let determinant = h00 * h11 - h01 * h01;
+        if determinant.is_nan() || determinant <= 1e-9 * h00 * h11 {
+            return None;
+        }
+        let (a, b) = ((h11 * g0 - h01 * g1) / determinant, (h00 * g1 - h01 * g0) / determinant);
+        intercept += a;
+        slope += b;
+        if a.abs().max(b.abs()) < 1e-10 {
+            return Some((slope, intercept));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scores_of_a_row_are_those_of_the_definition() {
+        let single = Judged::labels(TierKind::Single, &[0.7, 0.2, 0.1], &LabelSet::one(1));
+        assert!((single.brier - (0.49 + 0.64 + 0.01)).abs() < 1e-12);
+        assert!((single.log_loss + 0.2f64.ln()).abs() < 1e-12);
+        assert_eq!(single.events, [(0.7, false)]);
+        let multi = Judged::labels(TierKind::Multi, &[0.9, 0.4], &LabelSet::one(0));
+        assert!((multi.brier - (0.01 + 0.16) / 2.0).abs() < 1e-12);
+        assert!((multi.log_loss + (0.9f64.ln() + 0.6f64.ln()) / 2.0).abs() < 1e-12);
+        assert_eq!(multi.events, [(0.9, true), (0.4, false)]);
+    }
+
+    #[test]
+    fn errors_are_those_of_one_bin_by_hand() {
+        // Stated 0.8, seen 0.5 of ten: squared 0.09, chance 0.25 / 9.
+        let events = (0..10).map(|i| (0.8, i < 5)).collect();
+        let (error, uncorrected) = errors(events);
+        assert!((uncorrected - 0.3).abs() < 1e-12);
+        assert!((error - (0.09f64 - 0.25 / 9.0).sqrt()).abs() < 1e-12);
+    }
+
+    /// Events that come true with the probability that `actual` makes of what is stated.
+    fn drawn(n: usize, actual: impl Fn(f64) -> f64) -> Vec<Judged> {
+        let mut random = ChaCha8Rng::seed_from_u64(7);
+        let mut unit = || (random.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
+        (0..n)
+            .map(|_| {
+                let p = 0.05 + 0.9 * unit();
+                Judged::events(vec![(p, unit() < actual(p))])
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_perfect_model_has_no_error_but_that_of_chance() {
+        let found = Calibration::of(&drawn(20_000, |p| p)).unwrap();
+        assert!(found.error < 0.01 && found.lower <= found.error && found.error <= found.upper);
+        assert!((found.slope.unwrap() - 1.0).abs() < 0.05);
+        assert!(found.intercept.unwrap().abs() < 0.05 && found.perfect.is_none());
+        let few = Calibration::of(&drawn(400, |p| p)).unwrap();
+        assert!((few.uncorrected - few.perfect.unwrap()).abs() < 0.05);
+        assert!(few.error < few.uncorrected);
+    }
+
+    #[test]
+    fn a_model_twice_too_sure_has_half_the_slope() {
+        let actual = |p: f64| 1.0 / (1.0 + (-0.5 * (p / (1.0 - p)).ln()).exp());
+        let found = Calibration::of(&drawn(20_000, actual)).unwrap();
+        assert!((found.slope.unwrap() - 0.5).abs() < 0.03, "{found:?}");
+        assert!(found.lower > 0.05, "{found:?}");
+    }
+
+    #[test]
+    fn events_without_a_line_have_none() {
+        assert_eq!(line(&[(0.5, true), (0.5, false)]), None);
+        assert!(Calibration::of(&[]).is_none());
+    }
+}
