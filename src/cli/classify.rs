@@ -10,16 +10,19 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::compute::{PrecisionArgs, level, tell_precision};
+use super::cross_fitting::fold_bundle;
 use super::input::InputArgs;
 use super::messages::Messages;
 use super::process::stop_flag;
 use super::{Global, LogFormat, Outcome};
 use crate::bundle::Bundle;
 use crate::corpus::Defect;
+use crate::encoder::ComputeRequest;
 use crate::error::{Error, Kind, Result};
 use crate::inference::{
     CellProbability, ColumnOptions, Counts, Destination, Job, Observer, Source, classify,
 };
+use crate::training::RunFolder;
 
 /// Rejected rows that are named on standard error when there is no file to list them.
 const NAMED: u64 = 20;
@@ -48,6 +51,10 @@ pub struct ClassifyArgs {
     #[arg(long, value_enum, value_name = "KIND", env = "CONFIDE_PROBABILITIES",
         num_args = 0..=1, default_missing_value = "path")]
     probabilities: Option<Probabilities>,
+    /// Code with the mean of the folds' models of a bundle trained with --folds: a little more
+    /// accurate, and as many times slower as there are folds
+    #[arg(long, env = "CONFIDE_FOLDS", value_parser = FalseyValueParser::new())]
+    folds: bool,
     /// The encoder of a bundle that holds an adapter, if it is not found by its name
     #[arg(long, value_name = "MODEL", env = "CONFIDE_BASE")]
     base: Option<String>,
@@ -74,6 +81,10 @@ pub fn run(args: &ClassifyArgs, global: &Global) -> Result<Outcome> {
     let request = args.precision.request(global, &messages)?;
     let bundle = Bundle::load(&args.bundle, args.base.as_deref(), &request)?;
     tell_precision(&bundle, request.precision, &messages);
+    let bundles = match args.folds {
+        true => fold_bundles(&bundle, args.base.as_deref(), &request)?,
+        false => vec![bundle],
+    };
     let source = Source::new(&args.table, args.input.options());
     let columns = ColumnOptions {
         coder: args.coder.clone(),
@@ -83,9 +94,26 @@ pub fn run(args: &ClassifyArgs, global: &Global) -> Result<Outcome> {
         }),
     };
     let stop = stop_flag()?;
-    let kernel = level(bundle.compute());
+    let kernel = level(bundles[0].compute());
     let coding = Coding { source: &source, columns: &columns, output: &args.output };
-    code_table(&bundle, coding, args.force, &kernel, global, &stop)
+    code_table(&bundles, coding, args.force, &kernel, global, &stop)
+}
+
+/// The models of the folds beside a bundle, which compute as it does.
+fn fold_bundles(
+    bundle: &Bundle,
+    base: Option<&str>,
+    request: &ComputeRequest,
+) -> Result<Vec<Bundle>> {
+    let run = RunFolder::of(bundle.path());
+    let count = bundle.manifest().plan.folds.ok_or_else(|| {
+        Error::usage("the bundle was trained without --folds")
+            .at("--folds")
+            .advise("leave it out, or train with --folds 5")
+    })?;
+    let request = ComputeRequest { precision: Some(bundle.compute().precision), ..request.clone() };
+    let load = |fold| Bundle::load(&fold_bundle(&run, count, fold), base, &request);
+    (1..=count).map(load).collect()
 }
 
 /// A table to be coded, and where it goes.
@@ -97,7 +125,7 @@ pub(super) struct Coding<'a> {
 
 /// Codes a table and tells how it went; `kernel` is the arithmetic that the codes depend on.
 pub(super) fn code_table(
-    bundle: &Bundle,
+    bundles: &[Bundle],
     coding: Coding,
     force: bool,
     kernel: &str,
@@ -116,7 +144,7 @@ pub(super) fn code_table(
     } else {
         Destination::File(output)
     };
-    let job = Job { bundle, source, columns, destination, force, kernel };
+    let job = Job { bundles, source, columns, destination, force, kernel };
     let mut view = View::new(messages, global, to_stream);
     let result = classify(job, stop, &mut view);
     view.bar.finish_and_clear();

@@ -163,7 +163,14 @@ pub fn run(args: &QuickstartArgs, global: &Global, sandbox: &Sandbox) -> Result<
     } else {
         let columns = ColumnOptions::default();
         let coding = Coding { source: &source, columns: &columns, output: &study.coded };
-        code_table(&bundle, coding, false, &level(bundle.compute()), global, &stop)?
+        code_table(
+            std::slice::from_ref(&bundle),
+            coding,
+            false,
+            &level(bundle.compute()),
+            global,
+            &stop,
+        )?
     };
     let mut files = Table::new(["what", "where"]);
     for (what, path) in [

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use rayon::prelude::*;
 
-use crate::bundle::{Bundle, ReadText};
+use crate::bundle::Bundle;
 use crate::error::Result;
 use crate::heads::joint::{Decision, Joint};
 
@@ -40,17 +40,21 @@ impl CodedTexts {
     }
 }
 
-/// A bundle prepared for coding.
+/// Bundles prepared for coding: one, or several whose probabilities are averaged.
 pub(super) struct Coder<'a> {
-    bundle: &'a Bundle,
+    bundles: &'a [Bundle],
     joint: Joint,
+    /// The mean of the bundles' own, `[tier][label]`.
     thresholds: Vec<Vec<f64>>,
 }
 
 impl<'a> Coder<'a> {
-    pub fn new(bundle: &'a Bundle) -> Self {
-        let joint = Joint::new(bundle.codebook());
-        Self { bundle, joint, thresholds: bundle.decisions().thresholds() }
+    /// # Panics
+    /// Without a bundle.
+    pub fn new(bundles: &'a [Bundle]) -> Self {
+        let joint = Joint::new(bundles[0].codebook());
+        let thresholds = mean(bundles.iter().map(|bundle| bundle.decisions().thresholds()));
+        Self { bundles, joint, thresholds }
     }
 
     /// Codes texts.
@@ -59,17 +63,39 @@ impl<'a> Coder<'a> {
     /// If the model cannot be computed, or as interrupted once `stop` is set.
     pub fn code(&self, texts: &[&str], stop: &AtomicBool) -> Result<CodedTexts> {
         let (distinct, place) = distinct(texts);
-        let read = self.bundle.read(&distinct)?;
-        let logits = self.bundle.logits(&read, stop)?;
-        let decide =
-            |(logits, text): (&Vec<Vec<f64>>, &ReadText)| self.decide(logits, text.truncated());
-        Ok(CodedTexts { distinct: logits.par_iter().zip(&read).map(decide).collect(), place })
+        let mut truncated = vec![false; distinct.len()];
+        let mut stated: Vec<Vec<Vec<Vec<f64>>>> = vec![Vec::new(); distinct.len()];
+        for bundle in self.bundles {
+            let read = bundle.read(&distinct)?;
+            let logits = bundle.logits(&read, stop)?;
+            let (codebook, decisions) = (bundle.codebook(), bundle.decisions());
+            for (at, (logits, read)) in logits.iter().zip(&read).enumerate() {
+                truncated[at] |= read.truncated();
+                stated[at].push(decisions.probabilities(codebook, logits));
+            }
+        }
+        let decide = |(stated, truncated): (Vec<Vec<Vec<f64>>>, bool)| {
+            let asked = mean(stated.into_iter());
+            Coded { decision: self.joint.decide(&asked, &self.thresholds), asked, truncated }
+        };
+        let distinct = stated.into_par_iter().zip(truncated).map(decide).collect();
+        Ok(CodedTexts { distinct, place })
     }
+}
 
-    fn decide(&self, logits: &[Vec<f64>], truncated: bool) -> Coded {
-        let asked = self.bundle.decisions().probabilities(self.bundle.codebook(), logits);
-        Coded { decision: self.joint.decide(&asked, &self.thresholds), asked, truncated }
+/// The mean of tables of the same shape; of one, itself.
+fn mean(mut tables: impl Iterator<Item = Vec<Vec<f64>>>) -> Vec<Vec<f64>> {
+    let Some(mut sum) = tables.next() else { return Vec::new() };
+    let mut count = 1.0;
+    for table in tables {
+        let all = sum.iter_mut().flatten().zip(table.into_iter().flatten());
+        all.for_each(|(sum, value)| *sum += value);
+        count += 1.0;
     }
+    if count > 1.0 {
+        sum.iter_mut().flatten().for_each(|sum| *sum /= count);
+    }
+    sum
 }
 
 /// The distinct texts in order of first appearance, and which of them each text is.
@@ -91,6 +117,17 @@ fn distinct<'t>(texts: &[&'t str]) -> (Vec<&'t str>, Vec<usize>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn means_are_taken_value_by_value() {
+        let tables = [vec![vec![0.2, 0.4], vec![1.0]], vec![vec![0.4, 0.0], vec![0.5]]];
+        let found = mean(tables.iter().cloned());
+        let expected = [vec![0.3, 0.2], vec![0.75]];
+        for (found, expected) in found.iter().flatten().zip(expected.iter().flatten()) {
+            assert!((found - expected).abs() < 1e-12);
+        }
+        assert_eq!(mean(tables.into_iter().take(1))[0], [0.2, 0.4]);
+    }
 
     #[test]
     fn equal_texts_are_one() {

@@ -27,8 +27,8 @@ pub enum Destination<'a> {
 
 /// A corpus to be coded.
 pub struct Job<'a> {
-    /// What codes it.
-    pub bundle: &'a Bundle,
+    /// What codes it: one bundle, or several of one codebook, whose probabilities are averaged.
+    pub bundles: &'a [Bundle],
     /// The rows.
     pub source: &'a Source,
     /// The columns that are added.
@@ -57,6 +57,9 @@ pub trait Observer {
 /// Usage errors for an output in the way, data errors for a table that cannot be read,
 /// resource errors for a disk that is full, and interrupted once `stop` is set. After the last
 /// two the same job continues after its last whole window.
+///
+/// # Panics
+/// Without a bundle.
 pub fn classify(job: Job, stop: &AtomicBool, observer: &mut dyn Observer) -> Result<Counts> {
     let source = job.source;
     if let Destination::File(path) = &job.destination {
@@ -64,12 +67,13 @@ pub fn classify(job: Job, stop: &AtomicBool, observer: &mut dyn Observer) -> Res
     }
     let mut reader = source.open()?;
     let text = reader.roles(source.options())?.text;
-    let columns = Columns::new(job.bundle.codebook(), job.columns, reader.columns())
+    let bundle = &job.bundles[0];
+    let columns = Columns::new(bundle.codebook(), job.columns, reader.columns())
         .map_err(|e| e.at(reader.name().to_owned()))?;
     let all = [reader.columns(), columns.names()].concat();
     let flag = source.options().format.as_deref();
     let format = |path: Option<&Path>| output_format(path, source.path(), flag, reader.format());
-    let table = Table { coder: Coder::new(job.bundle), bundle: job.bundle, columns, text };
+    let table = Table { coder: Coder::new(job.bundles), bundle, columns, text };
     let (places, format) = match job.destination {
         Destination::File(path) => (Places::new(path), format(Some(path))?),
         Destination::Stream(stream, name) => {
@@ -78,7 +82,7 @@ pub fn classify(job: Job, stop: &AtomicBool, observer: &mut dyn Observer) -> Res
             return table.code(&mut reader, &mut sink, Counts::default(), stop, observer);
         }
     };
-    let plan = WorkPlan::new(job.bundle, source, job.columns, job.kernel)?;
+    let plan = WorkPlan::new(job.bundles, source, job.columns, job.kernel)?;
     let resumed = match find_work(&places, &plan, job.force)? {
         Work::Finished(counts) => return Ok(counts),
         Work::Resumed(state) => Some(*state),

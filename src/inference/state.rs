@@ -45,12 +45,12 @@ pub(super) struct WorkPlan {
 }
 
 impl WorkPlan {
-    /// The plan of coding this source with this bundle.
+    /// The plan of coding this source with these bundles.
     ///
     /// # Errors
     /// If the source cannot be read.
     pub fn new(
-        bundle: &Bundle,
+        bundles: &[Bundle],
         source: &Source,
         columns: &ColumnOptions,
         kernel: &str,
@@ -60,8 +60,8 @@ impl WorkPlan {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             kernel: kernel.to_owned(),
             input: source.digest()?,
-            bundle: bundle.digest().to_owned(),
-            codebook: bundle.codebook().digest(),
+            bundle: bundles.iter().map(Bundle::digest).collect::<Vec<_>>().join(" "),
+            codebook: bundles[0].codebook().digest(),
             format: read.format,
             encoding: read.encoding,
             id: read.id,

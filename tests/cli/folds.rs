@@ -61,6 +61,32 @@ fn every_row_is_answered_by_a_model_that_did_not_see_it() {
 }
 
 #[test]
+fn a_corpus_can_be_coded_by_the_mean_of_the_folds() {
+    let folder = study(FROZEN);
+    train(&folder, "bundle", &["--folds", "3"]).exits(0);
+    let code = |bundle: &str, out: &str, more: &[&str]| {
+        let arguments = ["classify", bundle, "coded.csv", "-o", out, "--as", "m"];
+        let common = ["--probabilities", "--precision", "f32"];
+        folder.run(&[&arguments[..], &common[..], more].concat()).exits(0);
+        records(&folder.read(out))
+    };
+    let mean = code("bundle", "mean.csv", &["--folds"]);
+    let each: Vec<_> = (1..=3)
+        .map(|fold| code(&format!("bundle.run/folds-3/{fold}"), &format!("{fold}.csv"), &[]))
+        .collect();
+    // The first tier's probabilities are those of its labels, whose mean is the mean.
+    for (at, row) in mean.iter().enumerate() {
+        let column = "experience__m_p__personal_use";
+        let value = |row: &BTreeMap<String, String>| row[column].parse::<f64>().unwrap();
+        let expected = each.iter().map(|rows| value(&rows[at])).sum::<f64>() / 3.0;
+        assert!((value(row) - expected).abs() < 2e-6, "row {}", row["id"]);
+    }
+    train(&folder, "plain", &[]).exits(0);
+    let plain = ["classify", "plain", "coded.csv", "-o", "p.csv", "--as", "m", "--folds"];
+    folder.run(&plain).exits(2).says(&["--folds"]);
+}
+
+#[test]
 fn answers_to_a_fold_do_not_depend_on_its_codes() {
     let folder = study(FROZEN);
     train(&folder, "bundle", &["--folds", "3"]).exits(0);
