@@ -22,7 +22,7 @@ use super::{Global, Outcome};
 use crate::bundle::{BundleWriter, Manifest};
 use crate::codebook::{Code, Codebook, hex_sha256};
 use crate::corpus::{read_gold, refuse_existing};
-use crate::decision::{blend, fit, fit_blend, fit_margins};
+use crate::decision::{blend, fit, fit_blend, fit_margins, fit_paths};
 use crate::encoder::{Compute, Encoder, EncoderConfig, ModelFiles, Parameters, Pooling};
 use crate::error::{Error, Kind, Result, shown};
 use crate::heads::{shift_biases, shift_logits};
@@ -220,7 +220,8 @@ pub(super) fn train_bundle(
         shift_biases(codebook, &mut result.heads, by)?;
         margins = Some(fitted);
     }
-    let decisions = fit(codebook, &unseen, &unseen_gold);
+    let mut decisions = fit(codebook, &unseen, &unseen_gold);
+    fit_paths(codebook, &mut decisions, &unseen, &unseen_gold);
     let encoder = match &result.encoder {
         Some(TrainedEncoder::Full(trained)) => trained.clone(),
         Some(TrainedEncoder::Adapter(adapter)) => adapter.merge(&parameters)?,

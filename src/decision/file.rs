@@ -4,9 +4,10 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ReviewRule, sigmoid, softmax};
+use super::{PathLine, ReviewRule, sigmoid, softmax};
 use crate::codebook::{Codebook, TierKind};
 use crate::error::{Error, Result, shown};
+use crate::heads::joint::Decision;
 
 const VERSION: u32 = 1;
 
@@ -37,6 +38,9 @@ pub struct TierDecision {
     /// Multi tiers only: per label the least probability at which it is chosen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thresholds: Option<Vec<f64>>,
+    /// How the probability of an answer's whole path is set right; as it is without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathLine>,
 }
 
 impl Decisions {
@@ -52,6 +56,7 @@ impl Decisions {
             temperature: 1.0,
             thresholds: (tier.kind == TierKind::Multi)
                 .then(|| vec![crate::heads::joint::DEFAULT_THRESHOLD; tier.labels.len()]),
+            path: None,
         };
         Self::new(codebook.tiers.iter().map(of_tier).collect())
     }
@@ -104,6 +109,15 @@ impl Decisions {
             .collect()
     }
 
+    /// Sets the probabilities of a text's answers right.
+    pub fn set_paths_right(&self, decision: &mut Decision) {
+        for (own, path) in self.tiers.iter().zip(&mut decision.path) {
+            if let Some(line) = own.path {
+                path.iter_mut().for_each(|p| *p = line.of(*p));
+            }
+        }
+    }
+
     /// The thresholds as joint decoding takes them: empty for single tiers.
     pub fn thresholds(&self) -> Vec<Vec<f64>> {
         self.tiers.iter().map(|tier| tier.thresholds.clone().unwrap_or_default()).collect()
@@ -131,6 +145,9 @@ impl Decisions {
             if !(own.temperature.is_finite() && own.temperature >= 1e-3 && own.temperature <= 1e3) {
                 let what = format!("{} is outside 0.001 to 1000", own.temperature);
                 return fail(field("temperature"), what);
+            }
+            if own.path.is_some_and(|line| !line.is_usable()) {
+                return fail(field("path"), "this line would turn probabilities around".into());
             }
             let thresholds = match (tier.kind, &own.thresholds) {
                 (TierKind::Single, None) => continue,
@@ -231,6 +248,8 @@ mod tests {
             &|d| d.tiers[1].thresholds = Some(vec![0.5, 1.0]),
             "tier topics: thresholds: label no",
         );
+        let line = PathLine { slope: -1.0, intercept: 0.0 };
+        check(&|d| d.tiers[0].path = Some(line), "tier use: path");
         check(&|d| d.review = Some(ReviewRule { below: 2.0 }), "review: below");
     }
 

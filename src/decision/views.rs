@@ -33,7 +33,9 @@ pub fn both_views(
                     decide_given(codebook, tier, p, t, &gold[..tier])
                 })
                 .collect();
-            Answers { oracle, pipeline: joint.decide(&probabilities, &thresholds) }
+            let mut pipeline = joint.decide(&probabilities, &thresholds);
+            decisions.set_paths_right(&mut pipeline);
+            Answers { oracle, pipeline }
         })
         .collect()
 }

@@ -3,7 +3,7 @@
 //! The calibration error is the root of the mean squared distance between stated and observed
 //! shares over bins of equally many events, less what chance alone adds to it (Kumar, Liang and Ma
 //! 2019, "Verified Uncertainty Calibration", the debiased estimator). Brier score: Brier 1950. Slope
-//! and intercept: Cox 1958, a logistic regression of what happened on the logit of what was stated.
+//! and intercept: [`fit_line`].
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -11,6 +11,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::codebook::{LabelSet, TierKind};
+use crate::decision::fit_line;
 
 /// Bins at most.
 const BINS: usize = 15;
@@ -100,29 +101,31 @@ impl Calibration {
             return None;
         }
         let n = rows.len() as f64;
-        let (error, uncorrected) = errors(events.clone());
+        let Squares { seen, chance } = squares(events.clone());
         let mut resampled: Vec<f64> = (0..RESAMPLES)
             .into_par_iter()
             .map(|draw| {
                 let mut random = ChaCha8Rng::seed_from_u64(draw);
                 let row = |_| &rows[below(&mut random, rows.len())];
                 let row = (0..rows.len()).map(row);
-                errors(row.flat_map(|row| row.events.iter().copied()).collect()).0
+                let own = squares(row.flat_map(|row| row.events.iter().copied()).collect());
+                // Drawing rows adds chance once more.
+                (own.seen - 2.0 * own.chance).max(0.0).sqrt()
             })
             .collect();
         resampled.sort_by(f64::total_cmp);
         let at = |share: f64| resampled[(share * (RESAMPLES - 1) as f64).round() as usize];
-        let (slope, intercept) = line(&events).unzip();
+        let (slope, intercept) = fit_line(&events, 0.0).unzip();
         Some(Self {
             n: rows.len(),
             brier: rows.iter().map(|row| row.brier).sum::<f64>() / n,
             log_loss: rows.iter().map(|row| row.log_loss).sum::<f64>() / n,
             slope,
             intercept,
-            error,
+            error: (seen - chance).max(0.0).sqrt(),
             lower: at(0.025),
             upper: at(0.975),
-            uncorrected,
+            uncorrected: seen.sqrt(),
             perfect: (rows.len() < FEW_ROWS).then(|| perfect(&events)),
         })
     }
@@ -133,21 +136,26 @@ fn below(random: &mut ChaCha8Rng, n: usize) -> usize {
     ((u128::from(random.next_u64()) * n as u128) >> 64) as usize
 }
 
-/// The calibration error without and with what chance adds.
-fn errors(mut events: Vec<(f64, bool)>) -> (f64, f64) {
+/// The squared calibration error as it is seen, and what chance is expected to add to it.
+struct Squares {
+    seen: f64,
+    chance: f64,
+}
+
+fn squares(mut events: Vec<(f64, bool)>) -> Squares {
     events.sort_by(|a, b| a.0.total_cmp(&b.0));
     let n = events.len();
     let bins = (n / BIN_EVENTS).clamp(1, BINS);
-    let (mut squares, mut chance) = (0.0, 0.0);
+    let mut all = Squares { seen: 0.0, chance: 0.0 };
     for bin in 0..bins {
         let own = &events[n * bin / bins..n * (bin + 1) / bins];
         let size = own.len() as f64;
         let stated = own.iter().map(|(p, _)| p).sum::<f64>() / size;
-        let seen = own.iter().filter(|(_, y)| *y).count() as f64 / size;
-        squares += size / n as f64 * (stated - seen).powi(2);
-        chance += size / n as f64 * seen * (1.0 - seen) / (size - 1.0).max(1.0);
+        let share = own.iter().filter(|(_, y)| *y).count() as f64 / size;
+        all.seen += size / n as f64 * (stated - share).powi(2);
+        all.chance += size / n as f64 * share * (1.0 - share) / (size - 1.0).max(1.0);
     }
-    ((squares - chance).max(0.0).sqrt(), squares.sqrt())
+    all
 }
 
 /// The mean uncorrected error if every event came true as often as stated.
@@ -155,42 +163,9 @@ fn perfect(events: &[(f64, bool)]) -> f64 {
     let draw = |seed: u64| {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let mut unit = || (random.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
-        errors(events.iter().map(|(p, _)| (*p, unit() < *p)).collect()).1
+        squares(events.iter().map(|(p, _)| (*p, unit() < *p)).collect()).seen.sqrt()
     };
     (0..DRAWS).into_par_iter().map(draw).collect::<Vec<f64>>().iter().sum::<f64>() / DRAWS as f64
-}
-
-/// Slope and intercept by Newton's method; none where events do not determine them.
-fn line(events: &[(f64, bool)]) -> Option<(f64, f64)> {
-    let logit = |p: f64| {
-        let p = p.clamp(1e-6, 1.0 - 1e-6);
-        (p / (1.0 - p)).ln()
-    };
-    let points: Vec<(f64, f64)> = events.iter().map(|(p, y)| (logit(*p), f64::from(*y))).collect();
-    let (mut slope, mut intercept) = (1.0, 0.0);
-    for _ in 0..100 {
-        let (mut g0, mut g1, mut h00, mut h01, mut h11) = (0.0, 0.0, 0.0, 0.0, 0.0);
-        for (x, y) in &points {
-            let p = 1.0 / (1.0 + (-(intercept + slope * x)).exp());
-            let w = p * (1.0 - p);
-            g0 += y - p;
-            g1 += (y - p) * x;
-            h00 += w;
-            h01 += w * x;
-            h11 += w * x * x;
-        }
-        let determinant = h00 * h11 - h01 * h01;
-        if determinant.is_nan() || determinant <= 1e-9 * h00 * h11 {
-            return None;
-        }
-        let (a, b) = ((h11 * g0 - h01 * g1) / determinant, (h00 * g1 - h01 * g0) / determinant);
-        intercept += a;
-        slope += b;
-        if a.abs().max(b.abs()) < 1e-10 {
-            return Some((slope, intercept));
-        }
-    }
-    None
 }
 
 #[cfg(test)]
@@ -213,9 +188,9 @@ mod tests {
     fn errors_are_those_of_one_bin_by_hand() {
         // Stated 0.8, seen 0.5 of ten: squared 0.09, chance 0.25 / 9.
         let events = (0..10).map(|i| (0.8, i < 5)).collect();
-        let (error, uncorrected) = errors(events);
-        assert!((uncorrected - 0.3).abs() < 1e-12);
-        assert!((error - (0.09f64 - 0.25 / 9.0).sqrt()).abs() < 1e-12);
+        let found = squares(events);
+        assert!((found.seen - 0.09).abs() < 1e-12);
+        assert!((found.chance - 0.25 / 9.0).abs() < 1e-12);
     }
 
     /// Events that come true with the probability that `actual` makes of what is stated.
@@ -247,11 +222,5 @@ mod tests {
         let found = Calibration::of(&drawn(20_000, actual)).unwrap();
         assert!((found.slope.unwrap() - 0.5).abs() < 0.03, "{found:?}");
         assert!(found.lower > 0.05, "{found:?}");
-    }
-
-    #[test]
-    fn events_without_a_line_have_none() {
-        assert_eq!(line(&[(0.5, true), (0.5, false)]), None);
-        assert!(Calibration::of(&[]).is_none());
     }
 }

@@ -3,7 +3,7 @@
 use super::TierCalibration;
 use super::calibration::{Calibration, Judged};
 use crate::codebook::{Code, Codebook, TierKind};
-use crate::decision::{Answers, Decisions};
+use crate::decision::{Answers, Decisions, right};
 use crate::heads::joint::given_gold;
 
 /// The figures of every tier; `logits[row][tier][label]`, and for each row its gold and what the
@@ -36,20 +36,9 @@ pub fn reliability(
     };
     let path = |tier: usize| {
         let of_row = |(answers, gold): (&Answers, &&[Code])| {
-            if gold[tier] == Code::Missing {
-                return None;
-            }
             let own = &answers.pipeline;
-            let events: Vec<(f64, bool)> = match codebook.tiers[tier].kind {
-                TierKind::Single => {
-                    let right = own.codes[tier] == gold[tier];
-                    own.path[tier].iter().map(|p| (*p, right)).collect()
-                }
-                TierKind::Multi => {
-                    let labels = own.marginal[tier].iter().enumerate();
-                    labels.map(|(label, p)| (*p, gold_has(gold, tier, label))).collect()
-                }
-            };
+            let right = right(&own.codes[tier], &gold[tier]);
+            let events: Vec<(f64, bool)> = own.path[tier].iter().copied().zip(right).collect();
             (!events.is_empty()).then(|| Judged::events(events))
         };
         Calibration::of(&answers.iter().zip(gold).filter_map(of_row).collect::<Vec<_>>())

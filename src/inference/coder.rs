@@ -76,7 +76,14 @@ impl<'a> Coder<'a> {
         }
         let decide = |(stated, truncated): (Vec<Vec<Vec<f64>>>, bool)| {
             let asked = mean(stated.into_iter());
-            Coded { decision: self.joint.decide(&asked, &self.thresholds), asked, truncated }
+            let mut decision = self.joint.decide(&asked, &self.thresholds);
+            let paths = self.bundles.iter().map(|bundle| {
+                let mut own = decision.clone();
+                bundle.decisions().set_paths_right(&mut own);
+                own.path
+            });
+            decision.path = mean(paths);
+            Coded { decision, asked, truncated }
         };
         let distinct = stated.into_par_iter().zip(truncated).map(decide).collect();
         Ok(CodedTexts { distinct, place })
