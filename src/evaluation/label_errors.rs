@@ -41,7 +41,7 @@ pub fn suspects(codebook: &Codebook, gold: &[&[Code]], asked: &[&[Vec<f64>]]) ->
                 all.extend(found.into_iter().map(|c| c.suspect(tier, c.label)));
             }
             TierKind::Multi => {
-                for label in 0..of_tier.labels.len() {
+                all.extend((0..of_tier.labels.len()).flat_map(|label| {
                     let rows = coded().filter_map(|row| {
                         let p = asked[row][tier][label];
                         let given = usize::from(gold[row][tier].labels()?.contains(label));
@@ -49,8 +49,8 @@ pub fn suspects(codebook: &Codebook, gold: &[&[Code]], asked: &[&[Vec<f64>]]) ->
                             .filter(|_| codebook.permitted(tier, gold[row])[label])
                     });
                     let found = contradicted(&rows.collect::<Vec<_>>(), 2);
-                    all.extend(found.into_iter().map(|c| c.suspect(tier, label)));
-                }
+                    found.into_iter().map(move |c| c.suspect(tier, label)).collect::<Vec<_>>()
+                }));
             }
         }
     }
