@@ -203,8 +203,8 @@ fn figure(value: Option<f64>) -> String {
 
 /// The figures of every tier, and every label, for people.
 pub(super) fn tables(evaluation: &Evaluation) -> String {
-    let probabilities = calibration(evaluation);
-    format!("{}\n{}\n{probabilities}", summary(evaluation), labels(evaluation))
+    let (probabilities, kept) = (calibration(evaluation), selective(evaluation));
+    format!("{}\n{}\n{probabilities}\n{kept}", summary(evaluation), labels(evaluation))
 }
 
 /// One line a tier and view, beside the majority-label baseline.
@@ -266,6 +266,24 @@ fn calibration(evaluation: &Evaluation) -> Table {
                 format!("{:.3} ({:.3} to {:.3})", c.error, c.lower, c.upper),
                 format!("{:.3}", c.uncorrected),
                 c.perfect.map_or_else(String::new, |v| format!("{v:.3}")),
+            ]);
+        }
+    }
+    table
+}
+
+/// How often the surest answers are wrong.
+fn selective(evaluation: &Evaluation) -> Table {
+    let mut table =
+        Table::new(["tier", "answers kept", "rows", "from probability", "wrong (95 %)"]);
+    for (name, tier) in evaluation.tiers.iter() {
+        for kept in tier.calibration.iter().flat_map(|all| &all.selective) {
+            table.row([
+                name.to_owned(),
+                format!("{:.0} %", 100.0 * kept.coverage),
+                kept.n.to_string(),
+                format!("{:.3}", kept.below),
+                format!("{:.3} ({:.3} to {:.3})", kept.risk, kept.lower, kept.upper),
             ]);
         }
     }

@@ -9,6 +9,7 @@ pub mod multi;
 pub mod out_of_fold;
 pub mod ranking;
 pub mod reliability;
+pub mod selective;
 pub mod single;
 pub mod table;
 pub mod view;
@@ -21,6 +22,7 @@ use serde::Serialize;
 use crate::codebook::{Code, Codebook, LabelSet, Tier, TierKind};
 use calibration::Calibration;
 use hierarchical::Hierarchical;
+use selective::SelectiveRisk;
 use view::{ByName, View};
 
 /// All figures of one set of rows; written as `metrics.json`.
@@ -68,6 +70,8 @@ pub struct TierCalibration {
     pub after: Option<Calibration>,
     /// The probability that the answer, its path through the gates included, is right.
     pub path: Option<Calibration>,
+    /// How often the surest answers are wrong.
+    pub selective: Vec<SelectiveRisk>,
 }
 
 /// Scores `oracle[row][tier]` and `pipeline[row][tier]` against `gold[row][tier]`.

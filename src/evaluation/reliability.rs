@@ -2,6 +2,7 @@
 
 use super::TierCalibration;
 use super::calibration::{Calibration, Judged};
+use super::selective::coverage_risk;
 use crate::codebook::{Code, Codebook, TierKind};
 use crate::decision::{Answers, Decisions, right};
 use crate::heads::joint::given_gold;
@@ -48,6 +49,7 @@ pub fn reliability(
             before: given(&raw, tier),
             after: given(decisions, tier),
             path: path(tier),
+            selective: coverage_risk(tier, answers, gold),
         })
         .collect()
 }

@@ -259,5 +259,10 @@ fn calibration_is_that_of_the_probabilities_that_classify_writes() {
         }
         assert!(after["perfect"].is_number(), "12 rows are few");
     }
-    evaluate(&folder, &[]).prints(&["calibration error", "log loss"]);
+    let kept = &document["tiers"]["experience"]["calibration"]["selective"];
+    let (all, half) = (&kept[0], kept.as_array().unwrap().last().unwrap());
+    assert_eq!((&all["n"], &half["n"]), (&12.into(), &6.into()));
+    let accuracy = document["tiers"]["experience"]["pipeline"]["accuracy"].as_f64().unwrap();
+    assert!((all["risk"].as_f64().unwrap() - (1.0 - accuracy)).abs() < 1e-9, "{kept}");
+    evaluate(&folder, &[]).prints(&["calibration error", "log loss", "answers kept"]);
 }

@@ -1,0 +1,105 @@
+//! How often answers are wrong if only the surest are kept (El-Yaniv and Wiener 2010, "On the
+//! Foundations of Noise-free Selective Classification").
+
+use serde::Serialize;
+
+use crate::codebook::Code;
+use crate::decision::Answers;
+
+/// Shares of the rows that are kept.
+const COVERAGES: [f64; 6] = [1.0, 0.9, 0.8, 0.7, 0.6, 0.5];
+
+/// What is wrong among the answers that are kept.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SelectiveRisk {
+    /// The share of answers that is kept, the surest.
+    pub coverage: f64,
+    /// How many these are.
+    pub n: usize,
+    /// Their least probability: the `below` of a rule that sends the others to review.
+    pub below: f64,
+    /// The share of them that is wrong.
+    pub risk: f64,
+    /// 95 % interval of the risk (Wilson 1927).
+    pub lower: f64,
+    /// Its upper end.
+    pub upper: f64,
+}
+
+/// The curve of a tier in the pipeline view: an answer is as sure as the least probable of its
+/// labels, and right if it is the gold's. Rows whose gold is missing, and those that the tier is
+/// rightly or wrongly not asked of, have no answer.
+pub fn coverage_risk(tier: usize, answers: &[Answers], gold: &[&[Code]]) -> Vec<SelectiveRisk> {
+    let mut judged: Vec<(f64, bool)> = answers
+        .iter()
+        .zip(gold)
+        .filter(|(_, gold)| gold[tier] != Code::Missing)
+        .filter_map(|(answers, gold)| {
+            let own = &answers.pipeline;
+            let sure = own.path[tier].iter().copied().reduce(f64::min)?;
+            Some((sure, own.codes[tier] == gold[tier]))
+        })
+        .collect();
+    judged.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let of_coverage = |coverage: f64| {
+        let n = (coverage * judged.len() as f64).round() as usize;
+        let kept = judged.get(..n)?;
+        let wrong = kept.iter().filter(|(_, right)| !right).count();
+        let (lower, upper) = wilson(wrong, n);
+        let risk = wrong as f64 / n as f64;
+        Some(SelectiveRisk { coverage, n, below: kept.last()?.0, risk, lower, upper })
+    };
+    COVERAGES.into_iter().filter_map(of_coverage).collect()
+}
+
+/// The 95 % interval of a share.
+fn wilson(count: usize, n: usize) -> (f64, f64) {
+    const Z: f64 = 1.959_963_984_540_054;
+    let (n, share) = (n as f64, count as f64 / n as f64);
+    let middle = (share + Z * Z / (2.0 * n)) / (1.0 + Z * Z / n);
+    let half = Z / (1.0 + Z * Z / n) * (share * (1.0 - share) / n + Z * Z / (4.0 * n * n)).sqrt();
+    ((middle - half).max(0.0), (middle + half).min(1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codebook::LabelSet;
+    use crate::heads::joint::Decision;
+
+    fn answer(label: usize, p: f64) -> Answers {
+        let codes = vec![Code::Coded(LabelSet::one(label))];
+        let pipeline = Decision {
+            codes: codes.clone(),
+            path: vec![vec![p]],
+            conditional: vec![vec![p]],
+            marginal: vec![],
+            asked: vec![1.0],
+        };
+        Answers { oracle: codes, pipeline }
+    }
+
+    #[test]
+    fn the_surest_answers_are_kept() {
+        // Ten answers, the two least sure wrong; one more row without gold.
+        let mut answers: Vec<Answers> = (0..10).map(|i| answer(0, 0.9 - 0.05 * i as f64)).collect();
+        answers.push(answer(0, 0.99));
+        let code = |label: usize| vec![Code::Coded(LabelSet::one(label))];
+        let mut gold: Vec<Vec<Code>> = (0..10).map(|i| code(usize::from(i >= 8))).collect();
+        gold.push(vec![Code::Missing]);
+        let gold: Vec<&[Code]> = gold.iter().map(Vec::as_slice).collect();
+        let curve = coverage_risk(0, &answers, &gold);
+        let risks: Vec<(usize, f64)> = curve.iter().map(|r| (r.n, r.risk)).collect();
+        assert_eq!(risks[..3], [(10, 0.2), (9, 1.0 / 9.0), (8, 0.0)]);
+        assert!((curve[2].below - 0.55).abs() < 1e-12);
+        assert!(coverage_risk(0, &[], &[]).is_empty());
+    }
+
+    #[test]
+    fn intervals_are_those_of_the_formula() {
+        // R: prop.test(10, 50, correct = FALSE).
+        let (lower, upper) = wilson(10, 50);
+        assert!((lower - 0.112_438).abs() < 1e-5 && (upper - 0.330_371).abs() < 1e-5);
+        assert_eq!(wilson(0, 5).0, 0.0);
+    }
+}
