@@ -19,7 +19,7 @@ pub enum Precision {
     F32,
     /// 16 bits with the range of 32.
     Bf16,
-    /// 8 bits, with a step for every output of a map and every row of its input; on the CPU, for
+    /// 8 bits, with a step for every 128 inputs of each output and of each row; on the CPU, for
     /// weights that are not trained.
     Int8,
 }

@@ -1,10 +1,9 @@
 //! Products of 8-bit numbers, added up exactly in 32 bits.
 //!
-//! Weights have one step an output: w ≈ step · s, s from -127 to 127. Activations have one step and
-//! one least value a row: x ≈ least + step · u, u from 0 to 255. So the product of a row and an
-//! output is x_step · w_step · Σ s u + least · w_step · Σ s + bias (Jacob et al. 2018, per channel and
-//! per row). Long rows are taken in groups of inputs with
-//! steps of their own, whose products are added up.
+//! Inputs are taken in groups. Of each group, weights have one step an output: w ≈ step · s, s from
+//! -127 to 127; activations have one step and one least value a row: x ≈ least + step · u, u from 0
+//! to 255. So the group adds x_step · w_step · Σ s u + least · w_step · Σ s to a row's output (Jacob
+//! et al. 2018, with more steps).
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
