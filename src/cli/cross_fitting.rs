@@ -40,7 +40,7 @@ pub(super) const MARGINS: &str = "margins";
 pub(super) struct Crossed {
     /// Cross-validated figures.
     pub table: Table,
-    /// Logits without the folds' margins, `[row][tier][label]`.
+    /// Logits without the folds' margins, divided by their temperatures, `[row][tier][label]`.
     pub logits: TextLogits,
     /// The rows' gold codes.
     pub gold: Vec<Vec<Code>>,
@@ -100,6 +100,7 @@ pub(super) fn cross_fit(
                     -margins[tier][label]
                 });
             }
+            scale_logits(std::slice::from_mut(&mut logits), &bundle.decisions().temperatures());
             held_out.push((row, logits));
         }
     }
@@ -114,6 +115,15 @@ pub(super) fn cross_fit(
     run.write(FIGURES, format!("{:#}\n", table.document()).as_bytes())?;
     let table = table.table();
     Ok(Crossed { table, logits, gold: held_out.into_iter().map(|row| row.gold).collect() })
+}
+
+/// Divides the logits of every tier by its scale.
+pub(super) fn scale_logits(logits: &mut [Vec<Vec<f64>>], scales: &[f64]) {
+    for tiers in logits {
+        for (tier, scale) in tiers.iter_mut().zip(scales) {
+            tier.iter_mut().for_each(|logit| *logit /= scale);
+        }
+    }
 }
 
 /// What the training of this bundle added to the logits of every tier's labels, if anything.

@@ -9,7 +9,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::compute::{device, level};
-use super::cross_fitting::{Crossed, MARGINS, RUN_RECORD, cross_fit};
+use super::cross_fitting::{Crossed, MARGINS, RUN_RECORD, cross_fit, scale_logits};
 use super::input::InputArgs;
 use super::messages::{Messages, TrainingView};
 use super::process::{Sandbox, peak_memory, stop_flag};
@@ -206,22 +206,32 @@ pub(super) fn train_bundle(
     join_lexical(codebook, &examples, &gold, recipe, &mut result)?;
     // Rows that trained join those that validate, as models that had not seen them answer.
     let (mut unseen, mut unseen_gold) = (result.validation.clone(), gold.clone());
+    let mut scales = vec![1.0; codebook.tiers.len()];
     if let Some(crossed) = &crossed {
+        // Models that stopped at different epochs are sure of themselves to different degrees.
+        scales = fit(codebook, &unseen, &gold).temperatures();
+        scale_logits(&mut unseen, &scales);
         unseen.extend(crossed.logits.iter().cloned());
         unseen_gold.extend(crossed.gold.iter().map(Vec::as_slice));
     }
     let mut margins = None;
     if recipe.mode != Mode::Frozen {
         let weights = recipe.label_weights(codebook, &examples.train);
-        let fitted = fit_margins(codebook, &unseen, &unseen_gold, &weights);
+        let mut fitted = fit_margins(codebook, &unseen, &unseen_gold, &weights);
+        shift_logits(&mut unseen, |tier, label| fitted[tier][label]);
+        for (margins, scale) in fitted.iter_mut().zip(&scales) {
+            margins.iter_mut().for_each(|margin| *margin *= scale);
+        }
         let by = |tier: usize, label: usize| fitted[tier][label];
-        shift_logits(&mut unseen, by);
         shift_logits(&mut result.validation, by);
         shift_biases(codebook, &mut result.heads, by)?;
         margins = Some(fitted);
     }
     let mut decisions = fit(codebook, &unseen, &unseen_gold);
     fit_paths(codebook, &mut decisions, &unseen, &unseen_gold);
+    for (tier, scale) in decisions.tiers.iter_mut().zip(&scales) {
+        tier.temperature *= scale;
+    }
     let encoder = match &result.encoder {
         Some(TrainedEncoder::Full(trained)) => trained.clone(),
         Some(TrainedEncoder::Adapter(adapter)) => adapter.merge(&parameters)?,

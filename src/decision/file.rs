@@ -109,6 +109,11 @@ impl Decisions {
             .collect()
     }
 
+    /// The temperature of every tier.
+    pub fn temperatures(&self) -> Vec<f64> {
+        self.tiers.iter().map(|tier| tier.temperature).collect()
+    }
+
     /// Sets the probabilities of a text's answers right.
     pub fn set_paths_right(&self, decision: &mut Decision) {
         for (own, path) in self.tiers.iter().zip(&mut decision.path) {
