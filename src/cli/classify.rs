@@ -82,7 +82,7 @@ pub fn run(args: &ClassifyArgs, global: &Global) -> Result<Outcome> {
     let bundle = Bundle::load(&args.bundle, args.base.as_deref(), &request)?;
     tell_precision(&bundle, request.precision, &messages);
     let bundles = match args.folds {
-        true => fold_bundles(&bundle, args.base.as_deref(), &request)?,
+        true => fold_bundles(bundle, args.base.as_deref(), &request)?,
         false => vec![bundle],
     };
     let source = Source::new(&args.table, args.input.options());
@@ -101,7 +101,7 @@ pub fn run(args: &ClassifyArgs, global: &Global) -> Result<Outcome> {
 
 /// The models of the folds beside a bundle, which compute as it does.
 fn fold_bundles(
-    bundle: &Bundle,
+    bundle: Bundle,
     base: Option<&str>,
     request: &ComputeRequest,
 ) -> Result<Vec<Bundle>> {
@@ -112,6 +112,8 @@ fn fold_bundles(
             .advise("leave it out, or train with --folds 5")
     })?;
     let request = ComputeRequest { precision: Some(bundle.compute().precision), ..request.clone() };
+    // Its weights take no room beside those of the folds.
+    drop(bundle);
     let load = |fold| Bundle::load(&fold_bundle(&run, count, fold), base, &request);
     (1..=count).map(load).collect()
 }

@@ -9,17 +9,17 @@ use serde_json::{Value, json};
 use super::messages::Messages;
 use super::process::Sandbox;
 use super::table::Table;
-use super::train::{Request, train_bundle};
-use super::training_rows::Rows;
+use super::train::{MARGINS, RUN_RECORD, Request, train_bundle};
+use super::training_rows::{Rows, teaches, tied};
 use crate::bundle::Bundle;
 use crate::codebook::{Code, Codebook};
-use crate::corpus::{GoldRow, folds, near_duplicates, units};
+use crate::corpus::{GoldRow, folds};
 use crate::decision::both_views;
 use crate::encoder::{ComputeRequest, Precision};
 use crate::error::{Error, Result};
 use crate::evaluation::out_of_fold::{OutOfFold, to_csv};
-use crate::evaluation::{Evaluation, evaluate};
-use crate::heads::shift_logits;
+use crate::evaluation::{Evaluation, TierEvaluation, evaluate};
+use crate::heads::{scale_logits, shift_logits};
 use crate::training::{Mode, RunFolder, TextLogits};
 
 /// The file of out-of-fold codes in a run folder.
@@ -31,10 +31,6 @@ const FIGURES: &str = "folds.json";
 pub(super) fn fold_bundle(run: &RunFolder, count: usize, fold: usize) -> PathBuf {
     run.file(&format!("folds-{count}")).join(fold.to_string())
 }
-
-/// The file that says how a training went, and its entry for the margins of its labels.
-pub(super) const RUN_RECORD: &str = "run.json";
-pub(super) const MARGINS: &str = "margins";
 
 /// What the folds' models say of all rows.
 pub(super) struct Crossed {
@@ -68,8 +64,6 @@ pub(super) fn cross_fit(
         let output = fold_bundle(run, count, fold + 1);
         if !output.is_dir() {
             messages.note(&format!("fold {} of {count}", fold + 1));
-            let folder = run.file(&format!("folds-{count}"));
-            std::fs::create_dir_all(&folder).map_err(|e| Error::writing(&folder, &e))?;
             let others = rows.iter().zip(&fold_of).filter(|(_, of)| **of != fold);
             let own = Request {
                 rows: Rows {
@@ -93,16 +87,12 @@ pub(super) fn cross_fit(
             },
         )?;
         let own = rows.iter().zip(&fold_of).filter(|(_, of)| **of == fold);
-        let margins = margins(&output, codebook)?;
-        for (row, mut logits) in say(&bundle, own.map(|(row, _)| row), fold + 1, stop)? {
-            if let Some(margins) = &margins {
-                shift_logits(std::slice::from_mut(&mut logits), |tier, label| {
-                    -margins[tier][label]
-                });
-            }
-            scale_logits(std::slice::from_mut(&mut logits), &bundle.decisions().temperatures());
-            held_out.push((row, logits));
+        let (own, mut logits) = say(&bundle, own.map(|(row, _)| row), fold + 1, stop)?;
+        if let Some(margins) = margins(&output, codebook)? {
+            shift_logits(&mut logits, |tier, label| -margins[tier][label]);
         }
+        scale_logits(&mut logits, &bundle.decisions().temperatures());
+        held_out.extend(own.into_iter().zip(logits));
     }
     held_out.sort_by_key(|(row, _)| row.row);
     let (held_out, logits): (Vec<OutOfFold>, TextLogits) = held_out.into_iter().unzip();
@@ -115,15 +105,6 @@ pub(super) fn cross_fit(
     run.write(FIGURES, format!("{:#}\n", table.document()).as_bytes())?;
     let table = table.table();
     Ok(Crossed { table, logits, gold: held_out.into_iter().map(|row| row.gold).collect() })
-}
-
-/// Divides the logits of every tier by its scale.
-pub(super) fn scale_logits(logits: &mut [Vec<Vec<f64>>], scales: &[f64]) {
-    for tiers in logits {
-        for (tier, scale) in tiers.iter_mut().zip(scales) {
-            tier.iter_mut().for_each(|logit| *logit /= scale);
-        }
-    }
 }
 
 /// What the training of this bundle added to the logits of every tier's labels, if anything.
@@ -145,9 +126,7 @@ fn margins(bundle: &Path, codebook: &Codebook) -> Result<Option<Vec<Vec<f64>>>> 
 
 /// The fold of every row: groups and near-duplicates stay together.
 fn fold_of(rows: &[GoldRow], count: usize, seed: u64) -> Result<Vec<usize>> {
-    let texts: Vec<&str> = rows.iter().map(|row| row.text.as_str()).collect();
-    let groups: Vec<Option<&str>> = rows.iter().map(|row| row.group.as_deref()).collect();
-    let units = units(&groups, near_duplicates(&texts));
+    let units = tied(rows);
     if units.len() < count {
         return Err(Error::usage(format!(
             "the training rows form {} groups, fewer than {count} folds",
@@ -159,37 +138,31 @@ fn fold_of(rows: &[GoldRow], count: usize, seed: u64) -> Result<Vec<usize>> {
     Ok(folds(&units, count, seed))
 }
 
-/// What a model says of rows that it has not seen, and its logits; rows without text or code are passed over.
+/// What a model says of rows that it has not seen, and its logits; rows without text or code are
+/// passed over.
 fn say<'a>(
     bundle: &Bundle,
     rows: impl Iterator<Item = &'a GoldRow>,
     fold: usize,
     stop: &AtomicBool,
-) -> Result<Vec<(OutOfFold, Vec<Vec<f64>>)>> {
-    let rows: Vec<&GoldRow> = rows
-        .filter(|row| !row.text.trim().is_empty() && row.codes.iter().any(Code::is_coded))
-        .collect();
+) -> Result<(Vec<OutOfFold>, TextLogits)> {
+    let rows: Vec<&GoldRow> = rows.filter(|row| teaches(row)).collect();
     let texts: Vec<&str> = rows.iter().map(|row| row.text.as_str()).collect();
     let logits = bundle.logits(&bundle.read(&texts)?, stop)?;
     let gold: Vec<&[Code]> = rows.iter().map(|row| row.codes.as_slice()).collect();
     let (codebook, decisions) = (bundle.codebook(), bundle.decisions());
     let answers = both_views(codebook, decisions, &logits, &gold);
-    let all = rows.iter().zip(answers).zip(logits);
-    Ok(all
-        .map(|((row, answers), logits)| {
-            let row = OutOfFold {
-                id: row.id.clone(),
-                row: row.number,
-                fold,
-                gold: row.codes.clone(),
-                oracle: answers.oracle,
-                pipeline: answers.pipeline.codes,
-                marginal: answers.pipeline.marginal,
-                asked: decisions.probabilities(codebook, &logits),
-            };
-            (row, logits)
-        })
-        .collect())
+    let own = rows.iter().zip(answers).zip(&logits).map(|((row, answers), logits)| OutOfFold {
+        id: row.id.clone(),
+        row: row.number,
+        fold,
+        gold: row.codes.clone(),
+        oracle: answers.oracle,
+        pipeline: answers.pipeline.codes,
+        marginal: answers.pipeline.marginal,
+        asked: decisions.probabilities(codebook, logits),
+    });
+    Ok((own.collect(), logits))
 }
 
 fn figures<'a>(codebook: &Codebook, rows: impl Iterator<Item = &'a OutOfFold>) -> Evaluation {
@@ -203,13 +176,11 @@ fn figures<'a>(codebook: &Codebook, rows: impl Iterator<Item = &'a OutOfFold>) -
     evaluate(codebook, gold, oracle, pipeline, None)
 }
 
-/// Macro-F1 of a tier in a view.
-type Figure = fn(&Evaluation, usize) -> Option<f64>;
+/// Macro-F1 in a view.
+type Figure = fn(&TierEvaluation) -> Option<f64>;
 
-const VIEWS: [(&str, Figure); 2] = [
-    ("oracle", |evaluation, tier| evaluation.tiers.iter().nth(tier)?.1.oracle.macro_f1),
-    ("pipeline", |evaluation, tier| evaluation.tiers.iter().nth(tier)?.1.pipeline.macro_f1),
-];
+const VIEWS: [(&str, Figure); 2] =
+    [("oracle", |tier| tier.oracle.macro_f1), ("pipeline", |tier| tier.pipeline.macro_f1)];
 
 /// Figures over all folds and of each.
 struct Figures<'a> {
@@ -218,17 +189,17 @@ struct Figures<'a> {
 }
 
 impl Figures<'_> {
-    fn each(&self, tier: usize, figure: Figure) -> Vec<Option<f64>> {
-        self.of_folds.iter().map(|fold| figure(fold, tier)).collect()
+    fn each(&self, tier: &str, figure: Figure) -> Vec<Option<f64>> {
+        self.of_folds.iter().map(|fold| figure(fold.tiers.get(tier)?)).collect()
     }
 
     fn document(&self) -> Value {
-        let tiers = self.whole.tiers.iter().enumerate().map(|(at, (name, tier))| {
+        let tiers = self.whole.tiers.iter().map(|(name, tier)| {
             let views = VIEWS.map(|(view, figure)| {
-                let each = self.each(at, figure);
+                let each = self.each(name, figure);
                 let (mean, deviation) = spread(&each);
                 let own = json!({
-                    "macro_f1": figure(self.whole, at),
+                    "macro_f1": figure(tier),
                     "mean": mean,
                     "deviation": deviation,
                     "folds": each,
@@ -256,11 +227,11 @@ impl Figures<'_> {
             "mean of folds (SD)",
         ]);
         let number = |v: Option<f64>| v.map_or_else(|| "undefined".into(), |v| format!("{v:.3}"));
-        for (at, (name, tier)) in self.whole.tiers.iter().enumerate() {
-            let mut cells = vec![(*name).to_owned(), tier.coded.to_string()];
+        for (name, tier) in self.whole.tiers.iter() {
+            let mut cells = vec![name.to_owned(), tier.coded.to_string()];
             for (_, figure) in VIEWS {
-                let (mean, deviation) = spread(&self.each(at, figure));
-                cells.push(number(figure(self.whole, at)));
+                let (mean, deviation) = spread(&self.each(name, figure));
+                cells.push(number(figure(tier)));
                 cells.push(format!("{} ({})", number(mean), number(deviation)));
             }
             table.row(cells);

@@ -9,7 +9,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::compute::{device, level};
-use super::cross_fitting::{Crossed, MARGINS, RUN_RECORD, cross_fit, scale_logits};
+use super::cross_fitting::{Crossed, cross_fit};
 use super::input::InputArgs;
 use super::messages::{Messages, TrainingView};
 use super::process::{Sandbox, peak_memory, stop_flag};
@@ -25,11 +25,16 @@ use crate::corpus::{read_gold, refuse_existing};
 use crate::decision::{blend, fit, fit_blend, fit_margins, fit_paths};
 use crate::encoder::{Compute, Encoder, EncoderConfig, ModelFiles, Parameters, Pooling};
 use crate::error::{Error, Kind, Result, shown};
-use crate::heads::{shift_biases, shift_logits};
+use crate::heads::{scale_logits, shift_biases, shift_logits};
 use crate::training::{
     EpochRecord, Examples, Mode, Plan, Randomness, Recipe, RunFolder, Start, TextLogits,
     TrainedEncoder, fit_lexical, initial_heads, rounded_weights, train, train_frozen,
 };
+
+/// The file that says how a training went.
+pub(super) const RUN_RECORD: &str = "run.json";
+/// Its entry for what was added to the logits of every tier's labels.
+pub(super) const MARGINS: &str = "margins";
 
 /// Trains an encoder and one head per tier on coded rows, and writes a bundle
 #[derive(Debug, Args)]

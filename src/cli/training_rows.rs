@@ -66,8 +66,6 @@ pub(super) fn divide(
         table.rows.iter().map(|row| row.split).collect()
     } else {
         messages.note("no split column: a tenth of the rows is held out for validation");
-        let texts: Vec<&str> = table.rows.iter().map(|r| r.text.as_str()).collect();
-        let groups: Vec<Option<&str>> = table.rows.iter().map(|r| r.group.as_deref()).collect();
         let held = (table.rows.len() / 10).max(1);
         let sizes = SplitSizes {
             train: table.rows.len().saturating_sub(held),
@@ -75,7 +73,7 @@ pub(super) fn divide(
             test: Some(0),
         };
         let traits = code_traits(&table.rows, codebook);
-        split(&traits, &units(&groups, near_duplicates(&texts)), sizes, seed)?
+        split(&traits, &tied(&table.rows), sizes, seed)?
     };
     let mut unassigned = 0;
     for (row, set) in table.rows.into_iter().zip(sets) {
@@ -99,13 +97,22 @@ pub(super) fn divide(
     Ok(rows)
 }
 
+/// Rows that must stay together: those of one group, and near-duplicates.
+pub(super) fn tied(rows: &[GoldRow]) -> Vec<Vec<usize>> {
+    let texts: Vec<&str> = rows.iter().map(|row| row.text.as_str()).collect();
+    let groups: Vec<Option<&str>> = rows.iter().map(|row| row.group.as_deref()).collect();
+    units(&groups, near_duplicates(&texts))
+}
+
+/// Whether a row has a text and a code.
+pub(super) fn teaches(row: &GoldRow) -> bool {
+    !row.text.trim().is_empty() && row.codes.iter().any(Code::is_coded)
+}
+
 /// Tokenizes the rows; those without any code and those without text are left out by count.
 pub(super) fn examples(rows: &Rows, tokens: &Tokens, messages: &Messages) -> Result<Examples> {
     let make = |set: &str, rows: &[GoldRow]| -> Result<Vec<Example>> {
-        let used: Vec<&GoldRow> = rows
-            .iter()
-            .filter(|r| !r.text.trim().is_empty() && r.codes.iter().any(Code::is_coded))
-            .collect();
+        let used: Vec<&GoldRow> = rows.iter().filter(|row| teaches(row)).collect();
         if used.len() < rows.len() {
             messages.warn(&format!(
                 "{} {set} rows have no code or no text and are left out",

@@ -108,3 +108,24 @@ impl Gate {
         state
     }
 }
+
+/// A single tier and a multi tier that one of its answers leads to.
+#[cfg(test)]
+pub(crate) const GATED: &str = r#"
+format = 1
+name = "b"
+version = "1"
+language = "en"
+description = "d"
+[[tier]]
+name = "use"
+kind = "single"
+question = "q"
+label = [{ name = "yes", definition = "d" }, { name = "no", definition = "d" }]
+[[tier]]
+name = "topics"
+kind = "multi"
+question = "q"
+asked_when = { use = ["yes"] }
+label = [{ name = "a", definition = "d" }, { name = "b", definition = "d" }]
+"#;

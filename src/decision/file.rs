@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{PathLine, ReviewRule, sigmoid, softmax};
 use crate::codebook::{Codebook, TierKind};
 use crate::error::{Error, Result, shown};
-use crate::heads::joint::Decision;
+use crate::heads::joint::TierProbability;
 
 const VERSION: u32 = 1;
 
@@ -114,13 +114,15 @@ impl Decisions {
         self.tiers.iter().map(|tier| tier.temperature).collect()
     }
 
-    /// Sets the probabilities of a text's answers right.
-    pub fn set_paths_right(&self, decision: &mut Decision) {
-        for (own, path) in self.tiers.iter().zip(&mut decision.path) {
-            if let Some(line) = own.path {
-                path.iter_mut().for_each(|p| *p = line.of(*p));
-            }
-        }
+    /// The probabilities of a text's answers, [`Decision::path`], set right.
+    ///
+    /// [`Decision::path`]: crate::heads::joint::Decision::path
+    pub fn paths(&self, products: &[TierProbability]) -> Vec<TierProbability> {
+        let set_right = |(own, path): (&TierDecision, &TierProbability)| match own.path {
+            Some(line) => path.iter().map(|p| line.of(*p)).collect(),
+            None => path.clone(),
+        };
+        self.tiers.iter().zip(products).map(set_right).collect()
     }
 
     /// The thresholds as joint decoding takes them: empty for single tiers.

@@ -34,7 +34,7 @@ pub fn both_views(
                 })
                 .collect();
             let mut pipeline = joint.decide(&probabilities, &thresholds);
-            decisions.set_paths_right(&mut pipeline);
+            pipeline.path = decisions.paths(&pipeline.path);
             Answers { oracle, pipeline }
         })
         .collect()

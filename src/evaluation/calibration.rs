@@ -35,12 +35,18 @@ pub struct Judged {
 
 impl Judged {
     /// A row whose labels have these probabilities, and its gold. Of a single tier the event is
-    /// that the likeliest label is right; of a multi tier every label is one.
-    pub fn labels(kind: TierKind, probabilities: &[f64], gold: &LabelSet) -> Self {
+    /// that the likeliest label is right; of a multi tier every label that is permitted is one.
+    pub fn labels(
+        kind: TierKind,
+        permitted: &[bool],
+        probabilities: &[f64],
+        gold: &LabelSet,
+    ) -> Self {
         match kind {
             TierKind::Multi => {
-                let events = probabilities.iter().enumerate();
-                Self::events(events.map(|(label, p)| (*p, gold.contains(label))).collect())
+                let labels = (0..probabilities.len()).filter(|label| permitted[*label]);
+                let event = |label| (probabilities[label], gold.contains(label));
+                Self::events(labels.map(event).collect())
             }
             TierKind::Single => {
                 let of = |(label, p): (usize, &f64)| (p - f64::from(gold.contains(label))).powi(2);
@@ -174,11 +180,12 @@ mod tests {
 
     #[test]
     fn scores_of_a_row_are_those_of_the_definition() {
-        let single = Judged::labels(TierKind::Single, &[0.7, 0.2, 0.1], &LabelSet::one(1));
+        let single =
+            Judged::labels(TierKind::Single, &[true; 3], &[0.7, 0.2, 0.1], &LabelSet::one(1));
         assert!((single.brier - (0.49 + 0.64 + 0.01)).abs() < 1e-12);
         assert!((single.log_loss + 0.2f64.ln()).abs() < 1e-12);
         assert_eq!(single.events, [(0.7, false)]);
-        let multi = Judged::labels(TierKind::Multi, &[0.9, 0.4], &LabelSet::one(0));
+        let multi = Judged::labels(TierKind::Multi, &[true; 2], &[0.9, 0.4], &LabelSet::one(0));
         assert!((multi.brier - (0.01 + 0.16) / 2.0).abs() < 1e-12);
         assert!((multi.log_loss + (0.9f64.ln() + 0.6f64.ln()) / 2.0).abs() < 1e-12);
         assert_eq!(multi.events, [(0.9, true), (0.4, false)]);

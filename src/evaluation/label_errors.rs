@@ -108,30 +108,11 @@ fn contradicted(rows: &[Row], answers: usize) -> Vec<Contradicted> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codebook::LabelSet;
-
-    const BOOK: &str = r#"
-format = 1
-name = "b"
-version = "1"
-language = "en"
-description = "d"
-[[tier]]
-name = "use"
-kind = "single"
-question = "q"
-label = [{ name = "yes", definition = "d" }, { name = "no", definition = "d" }]
-[[tier]]
-name = "topics"
-kind = "multi"
-question = "q"
-asked_when = { use = ["yes"] }
-label = [{ name = "a", definition = "d" }, { name = "b", definition = "d" }]
-"#;
+    use crate::codebook::{GATED, LabelSet};
 
     #[test]
     fn codes_that_the_model_contradicts_are_found() {
-        let codebook = Codebook::parse(BOOK, "b").unwrap();
+        let codebook = Codebook::parse(GATED, "b").unwrap();
         let yes = |labels: &[usize]| {
             vec![Code::Coded(LabelSet::one(0)), Code::Coded(LabelSet::new(labels.to_vec()))]
         };
@@ -159,7 +140,7 @@ label = [{ name = "a", definition = "d" }, { name = "b", definition = "d" }]
 
     #[test]
     fn nothing_is_suspected_of_nothing() {
-        let codebook = Codebook::parse(BOOK, "b").unwrap();
+        let codebook = Codebook::parse(GATED, "b").unwrap();
         assert!(suspects(&codebook, &[], &[]).is_empty());
     }
 }

@@ -3,7 +3,7 @@
 use super::TierCalibration;
 use super::calibration::{Calibration, Judged};
 use super::selective::coverage_risk;
-use crate::codebook::{Code, Codebook, TierKind};
+use crate::codebook::{Code, Codebook};
 use crate::decision::{Answers, Decisions, right};
 use crate::heads::joint::given_gold;
 
@@ -16,24 +16,17 @@ pub fn reliability(
     gold: &[&[Code]],
     answers: &[Answers],
 ) -> Vec<TierCalibration> {
-    let raw = Decisions::uncalibrated(codebook);
-    let given = |decisions: &Decisions, tier: usize| {
-        let kind = codebook.tiers[tier].kind;
-        let of_row = |(logits, gold): (&Vec<Vec<f64>>, &&[Code])| {
+    let stated = |decisions: &Decisions| -> Vec<Vec<Vec<f64>>> {
+        logits.iter().map(|logits| decisions.probabilities(codebook, logits)).collect()
+    };
+    let (raw, fitted) = (stated(&Decisions::uncalibrated(codebook)), stated(decisions));
+    let given = |stated: &[Vec<Vec<f64>>], tier: usize| {
+        let of_row = |(stated, gold): (&Vec<Vec<f64>>, &&[Code])| {
             let labels = gold[tier].labels()?;
-            let stated = &decisions.probabilities(codebook, logits)[tier];
-            let (permitted, stated) = given_gold(codebook, tier, stated, &gold[..tier])?;
-            // A label that cannot be given is no event.
-            match kind {
-                TierKind::Single => Some(Judged::labels(kind, &stated, labels)),
-                TierKind::Multi => {
-                    let labels = (0..stated.len()).filter(|label| permitted[*label]);
-                    let events = labels.map(|label| (stated[label], gold_has(gold, tier, label)));
-                    Some(Judged::events(events.collect()))
-                }
-            }
+            let (permitted, stated) = given_gold(codebook, tier, &stated[tier], &gold[..tier])?;
+            Some(Judged::labels(codebook.tiers[tier].kind, &permitted, &stated, labels))
         };
-        Calibration::of(&logits.iter().zip(gold).filter_map(of_row).collect::<Vec<_>>())
+        Calibration::of(&stated.iter().zip(gold).filter_map(of_row).collect::<Vec<_>>())
     };
     let path = |tier: usize| {
         let of_row = |(answers, gold): (&Answers, &&[Code])| {
@@ -47,13 +40,9 @@ pub fn reliability(
     (0..codebook.tiers.len())
         .map(|tier| TierCalibration {
             before: given(&raw, tier),
-            after: given(decisions, tier),
+            after: given(&fitted, tier),
             path: path(tier),
             selective: coverage_risk(tier, answers, gold),
         })
         .collect()
-}
-
-fn gold_has(gold: &[Code], tier: usize, label: usize) -> bool {
-    gold[tier].labels().is_some_and(|labels| labels.contains(label))
 }

@@ -9,6 +9,6 @@ mod shift;
 mod targets;
 mod tiers;
 
-pub use shift::{shift_biases, shift_logits};
+pub use shift::{scale_logits, shift_biases, shift_logits};
 pub use targets::{LabelWeights, denominators, targets};
 pub use tiers::{HeadShape, Heads, chain_bias};

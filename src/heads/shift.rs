@@ -17,6 +17,15 @@ pub fn shift_logits(logits: &mut [Vec<Vec<f64>>], by: impl Fn(usize, usize) -> f
     }
 }
 
+/// Divides the logits of every tier, `[text][tier][label]`, by its scale.
+pub fn scale_logits(logits: &mut [Vec<Vec<f64>>], scales: &[f64]) {
+    for text in logits {
+        for (logits, scale) in text.iter_mut().zip(scales) {
+            logits.iter_mut().for_each(|logit| *logit /= scale);
+        }
+    }
+}
+
 /// Adds `by(tier, label)` to the heads' biases, `TIER.bias`.
 ///
 /// # Errors

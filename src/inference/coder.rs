@@ -63,29 +63,23 @@ impl<'a> Coder<'a> {
     /// If the model cannot be computed, or as interrupted once `stop` is set.
     pub fn code(&self, texts: &[&str], stop: &AtomicBool) -> Result<CodedTexts> {
         let (distinct, place) = distinct(texts);
-        let mut truncated = vec![false; distinct.len()];
-        let mut stated: Vec<Vec<Vec<Vec<f64>>>> = vec![Vec::new(); distinct.len()];
-        for bundle in self.bundles {
+        let of_bundle = |bundle: &'a Bundle| {
             let read = bundle.read(&distinct)?;
             let logits = bundle.logits(&read, stop)?;
-            let (codebook, decisions) = (bundle.codebook(), bundle.decisions());
-            for (at, (logits, read)) in logits.iter().zip(&read).enumerate() {
-                truncated[at] |= read.truncated();
-                stated[at].push(decisions.probabilities(codebook, logits));
-            }
-        }
-        let decide = |(stated, truncated): (Vec<Vec<Vec<f64>>>, bool)| {
-            let asked = mean(stated.into_iter());
+            Ok((bundle, read, logits))
+        };
+        let all = self.bundles.iter().map(of_bundle).collect::<Result<Vec<_>>>()?;
+        let decide = |text: usize| {
+            let asked = mean(all.iter().map(|(bundle, _, logits)| {
+                bundle.decisions().probabilities(bundle.codebook(), &logits[text])
+            }));
             let mut decision = self.joint.decide(&asked, &self.thresholds);
-            let paths = self.bundles.iter().map(|bundle| {
-                let mut own = decision.clone();
-                bundle.decisions().set_paths_right(&mut own);
-                own.path
-            });
+            let paths = self.bundles.iter().map(|bundle| bundle.decisions().paths(&decision.path));
             decision.path = mean(paths);
+            let truncated = all.iter().any(|(_, read, _)| read[text].truncated());
             Coded { decision, asked, truncated }
         };
-        let distinct = stated.into_par_iter().zip(truncated).map(decide).collect();
+        let distinct = (0..distinct.len()).into_par_iter().map(decide).collect();
         Ok(CodedTexts { distinct, place })
     }
 }

@@ -183,26 +183,8 @@ fn check_coder(coder: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codebook::GATED;
     use crate::heads::joint::decide;
-
-    const BOOK: &str = r#"
-format = 1
-name = "b"
-version = "1"
-language = "en"
-description = "d"
-[[tier]]
-name = "use"
-kind = "single"
-question = "q"
-label = [{ name = "yes", definition = "d" }, { name = "no", definition = "d" }]
-[[tier]]
-name = "topics"
-kind = "multi"
-question = "q"
-asked_when = { use = ["yes"] }
-label = [{ name = "a", definition = "d" }, { name = "b", definition = "d" }]
-"#;
 
     fn coded(codebook: &Codebook, yes: f64, topics: [f64; 2]) -> Coded {
         let asked = vec![vec![yes, 1.0 - yes], topics.to_vec()];
@@ -211,7 +193,7 @@ label = [{ name = "a", definition = "d" }, { name = "b", definition = "d" }]
     }
 
     fn cells(options: &ColumnOptions, outcome: impl Fn(&Codebook) -> Coded) -> Vec<String> {
-        let codebook = Codebook::parse(BOOK, "b").unwrap();
+        let codebook = Codebook::parse(GATED, "b").unwrap();
         let columns = Columns::new(&codebook, options, &[]).unwrap();
         let coded = outcome(&codebook);
         let cells = columns.cells(&RowOutcome::Coded(&coded, false));
@@ -259,7 +241,7 @@ label = [{ name = "a", definition = "d" }, { name = "b", definition = "d" }]
 
     #[test]
     fn columns_that_exist_are_refused() {
-        let codebook = Codebook::parse(BOOK, "b").unwrap();
+        let codebook = Codebook::parse(GATED, "b").unwrap();
         let columns = |coder: Option<&str>, input: &[&str]| {
             let options =
                 ColumnOptions { coder: coder.map(str::to_owned), ..ColumnOptions::default() };
@@ -283,7 +265,7 @@ label = [{ name = "a", definition = "d" }, { name = "b", definition = "d" }]
 
     #[test]
     fn the_first_status_stands_and_all_reasons() {
-        let codebook = Codebook::parse(BOOK, "b").unwrap();
+        let codebook = Codebook::parse(GATED, "b").unwrap();
         let mut coded = coded(&codebook, 0.8, [0.5, 0.5]);
         coded.truncated = true;
         let status = |review| Columns::status(&RowOutcome::Coded(&coded, review));

@@ -75,8 +75,7 @@ impl PackedAffine {
             outputs,
             bias: padded,
             weights: Weights::Int8(Int8Weights::pack_codes(codes, steps, inputs)),
-            factors: (smoothing.iter().any(|s| *s != 1.0))
-                .then(|| smoothing.iter().map(|s| 1.0 / s).collect()),
+            factors: Some(smoothing.iter().map(|s| 1.0 / s).collect()),
             level,
         }
     }

@@ -24,8 +24,8 @@ use super::{Level, STRIP};
 #[repr(align(64))]
 struct Line([i8; 4 * STRIP]);
 
-/// Weights of a group of inputs in strips: of each strip, line k holds what inputs 4k to 4k + 3 are worth to sixteen
-/// outputs, output by output.
+/// Weights of a group of inputs in strips: of each strip, line k holds what inputs 4k to 4k + 3 are
+/// worth to sixteen outputs, output by output.
 #[derive(Clone, Debug)]
 pub struct Int8Weights {
     lines: Vec<Line>,
