@@ -51,8 +51,8 @@ pub struct ClassifyArgs {
     #[arg(long, value_enum, value_name = "KIND", env = "CONFIDE_PROBABILITIES",
         num_args = 0..=1, default_missing_value = "path")]
     probabilities: Option<Probabilities>,
-    /// Code with the mean of the folds' models of a bundle trained with --folds: a little more
-    /// accurate, and as many times slower as there are folds
+    /// Code with the mean of the folds' models of a bundle trained with --folds, as many times
+    /// slower as there are folds
     #[arg(long, env = "CONFIDE_FOLDS", value_parser = FalseyValueParser::new())]
     folds: bool,
     /// The encoder of a bundle that holds an adapter, if it is not found by its name
