@@ -1,7 +1,9 @@
 //! The command line: one file per command, and the only place that prints.
 
+mod agree;
 mod check;
 mod classify;
+mod compare;
 mod compute;
 mod counts;
 mod cross_fitting;
@@ -9,6 +11,7 @@ mod doctor;
 mod evaluate;
 mod export;
 mod input;
+mod joined;
 mod messages;
 mod process;
 mod pull;
@@ -79,6 +82,8 @@ enum Command {
     Train(train::TrainArgs),
     Evaluate(evaluate::EvaluateArgs),
     Classify(classify::ClassifyArgs),
+    Agree(agree::AgreeArgs),
+    Compare(compare::CompareArgs),
     Export(export::ExportArgs),
     Quickstart(quickstart::QuickstartArgs),
     Pull(pull::PullArgs),
@@ -125,6 +130,8 @@ fn run(cli: &Cli, sandbox: &process::Sandbox) -> Result<Outcome> {
         Command::Train(args) => train::run(args, &cli.global, sandbox),
         Command::Evaluate(args) => evaluate::run(args, &cli.global),
         Command::Classify(args) => classify::run(args, &cli.global),
+        Command::Agree(args) => agree::run(args, &cli.global),
+        Command::Compare(args) => compare::run(args, &cli.global),
         Command::Export(args) => export::run(args, &cli.global),
         Command::Quickstart(args) => quickstart::run(args, &cli.global, sandbox),
         Command::Pull(args) => pull::run(args, &cli.global),

@@ -1,6 +1,6 @@
 //! One cell of a coded table: from text to labels and back (DESIGN section 3).
 
-use super::{Code, Codebook, LabelSet, TierKind};
+use super::{Code, Codebook, GateState, LabelSet, TierKind};
 use crate::error::nearest;
 
 /// What a cell of a tier's column holds, the gates not yet considered.
@@ -33,6 +33,15 @@ pub enum CellSlip {
     SeveralLabels,
     /// `none` beside labels.
     NoneWithLabels,
+}
+
+/// What keeps the labels of a cell from counting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Barred {
+    /// The tier is not asked.
+    GateClosed,
+    /// This label's own gate is closed.
+    NotPermitted(usize),
 }
 
 /// Whether a cell counts as blank: empty but for white space, `NA`, `NULL` or `n/a`.
@@ -95,6 +104,22 @@ impl Codebook {
             slips.push(CellSlip::LabelForm { meant });
         }
         (CellValue::Labels(set), slips)
+    }
+
+    /// The code that a cell stands for under the answers above it (at least all earlier tiers),
+    /// and why its labels do not count, if they do not.
+    pub fn settle(&self, tier: usize, value: &CellValue, above: &[Code]) -> (Code, Option<Barred>) {
+        let gate = self.tiers[tier].asked_when.state(above);
+        let blank = if gate == GateState::Closed { Code::NotAsked } else { Code::Missing };
+        let CellValue::Labels(labels) = value else { return (blank, None) };
+        if gate == GateState::Closed {
+            return (blank, Some(Barred::GateClosed));
+        }
+        let own = |label: usize| &self.tiers[tier].labels[label].only_when;
+        match labels.iter().find(|&label| own(label).state(above) == GateState::Closed) {
+            None => (Code::Coded(labels.clone()), None),
+            Some(label) => (blank, Some(Barred::NotPermitted(label))),
+        }
     }
 
     /// How a code stands in a table: blank for missing and not asked, labels in codebook

@@ -10,7 +10,7 @@ mod render;
 mod shipped;
 mod source;
 
-pub use cell::{CellSlip, CellValue, is_blank};
+pub use cell::{Barred, CellSlip, CellValue, is_blank};
 pub use code::{Code, GateState, LabelSet};
 pub use digest::{hex, hex_sha256};
 pub use shipped::{shipped, shipped_names};

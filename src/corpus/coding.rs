@@ -6,7 +6,7 @@ use super::gold::{GoldRow, Split};
 use super::problem::{Problem, ProblemCode};
 use super::roles::Roles;
 use super::row::{Defect, Row};
-use crate::codebook::{CellSlip, CellValue, Code, Codebook, GateState, LabelSet, is_blank};
+use crate::codebook::{Barred, CellSlip, CellValue, Code, Codebook, is_blank};
 use crate::error::{nearest, shown};
 
 /// Turns rows into codes and collects what is wrong with them.
@@ -154,34 +154,29 @@ impl<'a> Coding<'a> {
 
     fn code(&mut self, row: &Row, tier: usize, above: &[Code]) -> Code {
         let codebook = self.codebook;
-        let gate = codebook.tiers[tier].asked_when.state(above);
-        let blank = if gate == GateState::Closed { Code::NotAsked } else { Code::Missing };
-        let Some(column) = self.tiers[tier] else { return blank };
+        let Some(column) = self.tiers[tier] else {
+            return codebook.settle(tier, &CellValue::Blank, above).0;
+        };
         let (value, slips) = codebook.parse_cell(tier, row.cell(column));
         for slip in slips {
             self.slip(row, column, tier, slip);
         }
-        let CellValue::Labels(labels) = value else { return blank };
-        if gate == GateState::Closed {
-            let because = closing(codebook, tier, above);
-            let message = format!("a code where the tier is not asked ({because}); it is ignored");
-            self.problem(row, Some(column), ProblemCode::ClosedGate, message, None);
-            return blank;
-        }
-        match self.forbidden(tier, &labels, above) {
-            None => Code::Coded(labels),
-            Some(label) => {
+        let (code, barred) = codebook.settle(tier, &value, above);
+        match barred {
+            None => {}
+            Some(Barred::GateClosed) => {
+                let because = closing(codebook, tier, above);
+                let message =
+                    format!("a code where the tier is not asked ({because}); it is ignored");
+                self.problem(row, Some(column), ProblemCode::ClosedGate, message, None);
+            }
+            Some(Barred::NotPermitted(label)) => {
                 let name = &codebook.tiers[tier].labels[label].name;
                 let message = format!("'{name}' is not permitted with the answers above");
                 self.problem(row, Some(column), ProblemCode::NotPermitted, message, None);
-                blank
             }
         }
-    }
-
-    fn forbidden(&self, tier: usize, labels: &LabelSet, above: &[Code]) -> Option<usize> {
-        let permitted = self.codebook.permitted(tier, above);
-        labels.iter().find(|&label| !permitted[label])
+        code
     }
 
     fn slip(&mut self, row: &Row, column: usize, tier: usize, slip: CellSlip) {

@@ -1,6 +1,7 @@
 //! Tables of comments: reading, writing, gold codes, splits and duplicates (DESIGN section 3).
 
 mod coding;
+mod codings;
 mod counts;
 mod duplicates;
 mod encoding;
@@ -18,6 +19,9 @@ mod stratify;
 mod whole_file;
 mod writer;
 
+pub use codings::{
+    Answer, Codings, CodingsRequest, GOLD, JoinedTable, KeptColumn, Patterns, read_codings,
+};
 pub use counts::{SetCounts, TierCounts, count_codes};
 pub use duplicates::{Partition, near_duplicates};
 pub use folds::folds;

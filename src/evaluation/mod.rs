@@ -1,14 +1,20 @@
 //! How well predicted codes agree with gold: pure functions on codes, whoever gave them.
 
+pub mod agreement;
+pub mod alternative_annotators;
 pub mod baseline;
 pub mod calibration;
+pub mod coder_agreement;
+pub mod comparison;
 pub mod confusion;
 pub mod hierarchical;
 pub mod label_errors;
 pub mod multi;
 pub mod out_of_fold;
+pub mod paired;
 pub mod ranking;
 pub mod reliability;
+pub mod resampling;
 pub mod selective;
 pub mod single;
 pub mod table;
