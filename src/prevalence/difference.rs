@@ -1,0 +1,228 @@
+//! The difference estimator: the model's total, corrected by what the gold rows show of its errors.
+//!
+//! With the weight of the model's codes tuned it is the estimator of PPI++ (Angelopoulos, Duchi and
+//! Zrnic 2023, "PPI++: Efficient Prediction-Powered Inference"), with weight 1 that of DSL (Egami et
+//! al. 2023), with weight 0 the gold alone. Ratios are linearised (Särndal, Swensson and Wretman
+//! 1992, section 5.6), groups enter as in section 4.2 there.
+
+use statrs::distribution::{ContinuousCDF, StudentsT};
+
+use super::interval::{Bounds, clopper_pearson, wilson};
+use super::sums::{Gold, Sums};
+use super::{ENOUGH, Target};
+
+/// How much the model's codes weigh.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tuning {
+    /// Nothing: the gold alone.
+    None,
+    /// As much as makes the variance least.
+    Optimal,
+    /// All, and the gold by its inclusion probabilities as they are.
+    Full,
+}
+
+/// A share found so.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Linear {
+    /// The share over the rows estimated and the rows known.
+    pub estimate: f64,
+    /// Its variance.
+    pub variance: f64,
+    /// Degrees of freedom of the variance.
+    pub degrees: f64,
+    /// The weight of the model's codes.
+    pub lambda: f64,
+    /// Whether every row that was to be estimated is gold.
+    pub is_census: bool,
+    /// Whether the interval of the denominator reaches 0.
+    pub denominator_may_be_zero: bool,
+    /// The share among the estimated rows alone, and its variance.
+    pub(super) own_share: f64,
+    pub(super) own_variance: f64,
+    /// The part of the denominator that is estimated, and the known numerator over all of it.
+    part: f64,
+    shift: f64,
+}
+
+impl Linear {
+    /// The share of all from that of the estimated rows.
+    pub(super) fn whole(&self, own: f64) -> f64 {
+        (self.part * own + self.shift).clamp(0.0, 1.0)
+    }
+
+    /// The 95 % interval: Wilson's with Student's quantile on as many rows as would give this
+    /// variance, or, to be safe, Clopper and Pearson's on them (Korn and Graubard 1998).
+    pub fn bounds(&self, safe: bool) -> Bounds {
+        if self.is_census {
+            let share = self.estimate.clamp(0.0, 1.0);
+            return Bounds { lower: share, upper: share };
+        }
+        let quantile = StudentsT::new(0.0, 1.0, self.degrees.max(1.0))
+            .map_or(1.96, |student| student.inverse_cdf(0.975));
+        let share = self.own_share.clamp(0.0, 1.0);
+        // At the ends the binomial variance is 0 whatever the rows say.
+        let spread = (share * (1.0 - share)).max(self.own_variance);
+        let rows = spread / self.own_variance;
+        let own = match safe {
+            // Student's quantile is wider than the normal one that exact intervals stand for.
+            true => {
+                let rows = rows * (1.96 / quantile).powi(2);
+                clopper_pearson(share * rows, rows)
+            }
+            false => wilson(share, rows, quantile),
+        };
+        Bounds { lower: self.whole(own.lower), upper: self.whole(own.upper) }
+    }
+}
+
+/// The share of `rest` and `known` together. `rest` sums the model's codes over all rows that the
+/// gold was drawn from, the gold rows included; `known` sums gold codes of further rows. Undefined
+/// without gold rows that are counted.
+pub fn linear(
+    gold: &Gold,
+    rest: &Sums,
+    known: &Sums,
+    tuning: Tuning,
+    target: Target,
+) -> Option<Linear> {
+    let n = gold.x.len();
+    let inverse: f64 = gold.pi.iter().map(|pi| 1.0 / pi).sum();
+    if n == 0 || rest.rows <= 0.0 {
+        return None;
+    }
+    // Weights that sum to the rows, but for DSL, whose weights are the design's.
+    let scale = if tuning == Tuning::Full { 1.0 } else { rest.rows / inverse };
+    let weight: Vec<f64> = gold.pi.iter().map(|pi| scale / pi).collect();
+    let total = |values: &[f64]| weight.iter().zip(values).map(|(w, v)| w * v).sum::<f64>();
+    let denominator = total(gold.d);
+    if denominator <= 0.0 {
+        return None;
+    }
+    let mut share = total(gold.x) / denominator;
+    let mut lambda = weight_of_model(gold, rest, tuning, &weight, share);
+    let (mut top, mut bottom) = (0.0, 0.0);
+    for _ in 0..2 {
+        top = total(gold.x) + lambda * (rest.numerator - total(gold.model_x));
+        bottom = total(gold.d) + lambda * (rest.denominator - total(gold.model_d));
+        if bottom <= 0.0 {
+            return None;
+        }
+        share = top / bottom;
+        lambda = weight_of_model(gold, rest, tuning, &weight, share);
+    }
+    let z = |x: &[f64], d: &[f64]| -> Vec<f64> {
+        x.iter().zip(d).map(|(x, d)| x - share * d).collect()
+    };
+    let (truth, model) = (z(gold.x, gold.d), z(gold.model_x, gold.model_d));
+    let residual: Vec<f64> = truth.iter().zip(&model).map(|(t, m)| t - lambda * m).collect();
+    let is_census = n as f64 >= rest.rows && gold.pi.iter().all(|pi| *pi >= 1.0);
+    let centred = centre(&residual, &weight);
+    let (of_design, degrees) = spread(gold, &weight, &centred, lambda);
+    let mut variance = if is_census { 0.0 } else { of_design };
+    if target == Target::Process {
+        variance += of_process(gold, rest, &weight, &centre(&truth, &weight));
+    }
+    let all = bottom + known.denominator;
+    // The denominator's own share of the rows, for a ratio.
+    let counted = centre(gold.d, &weight);
+    let of_denominator = spread(gold, &weight, &counted, 0.0).0.sqrt();
+    let rows_counted = gold.d.iter().filter(|d| **d > 0.0).count();
+    let varies = rows_counted < n;
+    Some(Linear {
+        estimate: (top + known.numerator) / all,
+        variance: variance / (all * all),
+        degrees,
+        lambda,
+        is_census,
+        denominator_may_be_zero: varies
+            && !is_census
+            && ((rows_counted as f64) < ENOUGH || bottom - 1.96 * of_denominator <= 0.0),
+        own_share: share,
+        own_variance: variance / (bottom * bottom),
+        part: bottom / all,
+        shift: known.numerator / all,
+    })
+}
+
+/// What the corpus as a whole adds if it is itself one outcome: the variance of a total over all
+/// rows, and by how much rows of a group are alike.
+fn of_process(gold: &Gold, rest: &Sums, weight: &[f64], centred: &[f64]) -> f64 {
+    let sum: f64 = weight.iter().sum();
+    let squares: f64 = weight.iter().zip(centred).map(|(w, c)| w * c * c).sum();
+    let rows = rest.rows * squares / sum;
+    if gold.cluster.is_none() {
+        return rows;
+    }
+    let all = vec![0.0; gold.pi.len()];
+    let independent = Gold { cluster: None, pi: &all, ..*gold };
+    let of_groups = spread(gold, weight, centred, 0.0).0;
+    rows + (of_groups - spread(&independent, weight, centred, 0.0).0).max(0.0)
+}
+
+/// The weight of the model's codes that makes the variance least: the slope of truth on model,
+/// between 0 and what PPI++ allows, 1 less the gold's part of the rows.
+fn weight_of_model(gold: &Gold, rest: &Sums, tuning: Tuning, weight: &[f64], share: f64) -> f64 {
+    match tuning {
+        Tuning::None => return 0.0,
+        Tuning::Full => return 1.0,
+        Tuning::Optimal => {}
+    }
+    let z = |x: &[f64], d: &[f64]| -> Vec<f64> {
+        let z: Vec<f64> = x.iter().zip(d).map(|(x, d)| x - share * d).collect();
+        centre(&z, weight)
+    };
+    let (truth, model) = (z(gold.x, gold.d), z(gold.model_x, gold.model_d));
+    let sum: f64 = weight.iter().sum();
+    let together: f64 =
+        weight.iter().zip(truth.iter().zip(&model)).map(|(w, (t, m))| w * t * m).sum();
+    let variance = rest.variance(share);
+    if variance <= 0.0 {
+        return 0.0;
+    }
+    let others = rest.rows - gold.x.len() as f64;
+    let most = if others > 0.0 { rest.rows / others } else { 1.0 };
+    (together / sum / variance).clamp(0.0, most)
+}
+
+fn centre(values: &[f64], weight: &[f64]) -> Vec<f64> {
+    let sum: f64 = weight.iter().sum();
+    let mean = weight.iter().zip(values).map(|(w, v)| w * v).sum::<f64>() / sum;
+    values.iter().map(|value| value - mean).collect()
+}
+
+/// The variance of the weighted total of centred values, and its degrees of freedom. Errors of a
+/// model that are not among the gold rows may be among the others: two more are counted than seen
+/// (as Agresti and Coull 1998 do of successes and failures), as far as the model weighs.
+fn spread(gold: &Gold, weight: &[f64], centred: &[f64], lambda: f64) -> (f64, f64) {
+    let n = weight.len() as f64;
+    let sum: f64 = weight.iter().sum();
+    let mean = sum / n;
+    let unseen = 2.0 * lambda * lambda * mean * mean * scale(gold);
+    match gold.cluster {
+        None => {
+            let terms = weight.iter().zip(centred).zip(gold.pi);
+            let squares: f64 = terms.map(|((w, c), pi)| w * w * c * c * (1.0 - pi)).sum();
+            let left = 1.0 - gold.pi.iter().sum::<f64>() / n;
+            (n / (n - 1.0).max(1.0) * squares + unseen * left.max(0.0), (n - 1.0).max(1.0))
+        }
+        Some(clusters) => {
+            let groups = clusters.iter().max().map_or(0, |most| *most as usize + 1);
+            let mut sums = vec![0.0; groups];
+            let mut there = vec![false; groups];
+            for ((w, c), cluster) in weight.iter().zip(centred).zip(clusters) {
+                sums[*cluster as usize] += w * c;
+                there[*cluster as usize] = true;
+            }
+            let count = there.iter().filter(|there| **there).count() as f64;
+            let squares: f64 = sums.iter().map(|sum| sum * sum).sum();
+            (count / (count - 1.0).max(1.0) * squares + unseen, (count - 1.0).max(1.0))
+        }
+    }
+}
+
+/// The mean square of the weights of counted rows: what one error adds.
+fn scale(gold: &Gold) -> f64 {
+    let counted: Vec<f64> = gold.d.iter().copied().filter(|d| *d > 0.0).collect();
+    counted.iter().map(|d| d * d).sum::<f64>() / counted.len().max(1) as f64
+}
