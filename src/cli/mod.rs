@@ -13,6 +13,7 @@ mod export;
 mod input;
 mod joined;
 mod messages;
+mod prevalence;
 mod process;
 mod pull;
 mod quickstart;
@@ -84,6 +85,7 @@ enum Command {
     Classify(classify::ClassifyArgs),
     Agree(agree::AgreeArgs),
     Compare(compare::CompareArgs),
+    Prevalence(prevalence::PrevalenceArgs),
     Export(export::ExportArgs),
     Quickstart(quickstart::QuickstartArgs),
     Pull(pull::PullArgs),
@@ -132,6 +134,7 @@ fn run(cli: &Cli, sandbox: &process::Sandbox) -> Result<Outcome> {
         Command::Classify(args) => classify::run(args, &cli.global),
         Command::Agree(args) => agree::run(args, &cli.global),
         Command::Compare(args) => compare::run(args, &cli.global),
+        Command::Prevalence(args) => prevalence::run(args, &cli.global),
         Command::Export(args) => export::run(args, &cli.global),
         Command::Quickstart(args) => quickstart::run(args, &cli.global, sandbox),
         Command::Pull(args) => pull::run(args, &cli.global),

@@ -1,6 +1,8 @@
 //! Shares corrected by how the model errs on the gold.
 
 use super::interval::Bounds;
+use super::sums::{Gold, Sums};
+use super::{Linear, Note};
 
 /// A corrected share of one answer, and its 95 % interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -13,6 +15,26 @@ pub struct Confusion {
 
 /// Sensitivity and specificity together must exceed 1 by this much, less their error.
 const LEAST: f64 = 0.1;
+
+/// The corrected share of the rows of `rest`, from gold rows of any known design.
+pub(super) fn of_gold(gold: &Gold, rest: &Sums, alone: &Linear) -> Result<Confusion, Note> {
+    let plain = |values: &[f64]| values.iter().all(|value| *value == 1.0);
+    if !plain(gold.d) || !plain(gold.model_d) || rest.denominator != rest.rows {
+        return Err(Note::NotForRatios);
+    }
+    let n = gold.x.len() as f64;
+    let inverse: f64 = gold.pi.iter().map(|pi| 1.0 / pi).sum();
+    let mut counts = [[0.0; 2]; 2];
+    for ((x, model), pi) in gold.x.iter().zip(gold.model_x).zip(gold.pi) {
+        counts[usize::from(*x > 0.5)][usize::from(*model > 0.5)] += n / inverse / pi;
+    }
+    let share = alone.own_share;
+    let simple = share * (1.0 - share) / n;
+    let effect = if simple > 0.0 { (alone.own_variance / simple).max(1.0) } else { 1.0 };
+    let quantile = alone.quantile();
+    let found = rogan_gladen(counts, rest.numerator, rest.rows, effect, quantile);
+    found.ok_or(Note::PoorModel)
+}
 
 /// The corrected share of one answer (Rogan and Gladen 1978) with the interval of Lang and Reiczigel
 /// (2014), which holds for few rows: `counts[gold][model]` of gold rows, `positive` of `rows` by the

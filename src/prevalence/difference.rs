@@ -51,6 +51,12 @@ impl Linear {
         (self.part * own + self.shift).clamp(0.0, 1.0)
     }
 
+    /// Student's quantile of a 95 % interval.
+    pub(super) fn quantile(&self) -> f64 {
+        StudentsT::new(0.0, 1.0, self.degrees.max(1.0))
+            .map_or(1.96, |student| student.inverse_cdf(0.975))
+    }
+
     /// The 95 % interval: Wilson's with Student's quantile on as many rows as would give this
     /// variance, or, to be safe, Clopper and Pearson's on them (Korn and Graubard 1998).
     pub fn bounds(&self, safe: bool) -> Bounds {
@@ -58,8 +64,7 @@ impl Linear {
             let share = self.estimate.clamp(0.0, 1.0);
             return Bounds { lower: share, upper: share };
         }
-        let quantile = StudentsT::new(0.0, 1.0, self.degrees.max(1.0))
-            .map_or(1.96, |student| student.inverse_cdf(0.975));
+        let quantile = self.quantile();
         let share = self.own_share.clamp(0.0, 1.0);
         // At the ends the binomial variance is 0 whatever the rows say.
         let spread = (share * (1.0 - share)).max(self.own_variance);
@@ -116,7 +121,7 @@ pub fn linear(
     };
     let (truth, model) = (z(gold.x, gold.d), z(gold.model_x, gold.model_d));
     let residual: Vec<f64> = truth.iter().zip(&model).map(|(t, m)| t - lambda * m).collect();
-    let is_census = n as f64 >= rest.rows && gold.pi.iter().all(|pi| *pi >= 1.0);
+    let is_census = n as f64 >= rest.rows;
     let centred = centre(&residual, &weight);
     let (of_design, degrees) = spread(gold, &weight, &centred, lambda);
     let mut variance = if is_census { 0.0 } else { of_design };
@@ -134,7 +139,7 @@ pub fn linear(
         variance: variance / (all * all),
         degrees,
         lambda,
-        is_census,
+        is_census: is_census && target == Target::Corpus,
         denominator_may_be_zero: varies
             && !is_census
             && ((rows_counted as f64) < ENOUGH || bottom - 1.96 * of_denominator <= 0.0),

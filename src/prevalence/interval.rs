@@ -18,8 +18,8 @@ pub fn wilson(share: f64, n: f64, quantile: f64) -> Bounds {
     }
     let square = quantile * quantile;
     let middle = (share + square / (2.0 * n)) / (1.0 + square / n);
-    let half = quantile / (1.0 + square / n)
-        * (share * (1.0 - share) / n + square / (4.0 * n * n)).sqrt();
+    let half =
+        quantile / (1.0 + square / n) * (share * (1.0 - share) / n + square / (4.0 * n * n)).sqrt();
     Bounds { lower: (middle - half).max(0.0), upper: (middle + half).min(1.0) }
 }
 

@@ -10,6 +10,7 @@ mod design_based;
 mod difference;
 mod interval;
 mod ppi;
+mod shares;
 mod sums;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ pub use design_based::design_based_mean;
 pub use difference::{Linear, Tuning, linear};
 pub use interval::{Bounds, clopper_pearson, upper_bound, wilson};
 pub use ppi::{PredictionPowered, prediction_powered_mean};
+pub use shares::{Among, Counts, Request, Share, Shares, shares};
 pub use sums::{Gold, Sums};
 
 use serde::Serialize;
@@ -84,8 +86,8 @@ pub enum Note {
     NoGold,
     /// The denominator may be zero.
     DenominatorMayBeZero,
-    /// The gold has fewer than 20 positives or negatives, too few for this method.
-    TooFewPositives,
+    /// The method is not for shares among other than all rows.
+    NotForRatios,
     /// The model tells the label too poorly from its absence.
     PoorModel,
     /// The model's errors are not accounted for.
@@ -131,14 +133,14 @@ impl Estimate {
 /// One share by every method, the best-founded first and the naive one last.
 ///
 /// `rest` sums the model's codes over the rows that the gold was drawn from, `known` those that were
-/// coded by people for certain and are not to be estimated. `confusion` holds the corrected share of
-/// the rows of `rest`, where it is defined.
+/// coded by people for certain and are not to be estimated. `joint` is the share among the rows of
+/// `rest` as [`adjusted_shares`] corrects it together with the tier's other answers.
 pub fn estimates(
     gold: &Gold,
     rest: &Sums,
     known: &Sums,
     target: Target,
-    confusion: Option<Confusion>,
+    joint: Option<f64>,
 ) -> Vec<Estimate> {
     let alone = linear(gold, rest, known, Tuning::None, target);
     let naive = Estimate {
@@ -155,11 +157,14 @@ pub fn estimates(
     if !alone.is_census && (positives < ENOUGH || negatives < ENOUGH) {
         return vec![few(gold, &alone, positives, negatives), naive];
     }
-    let few_clusters =
-        gold.clusters().is_some_and(|clusters| clusters < FEW_CLUSTERS).then_some(Note::FewClusters);
+    let few_clusters = gold
+        .clusters()
+        .is_some_and(|clusters| clusters < FEW_CLUSTERS)
+        .then_some(Note::FewClusters);
     let of = |method: Method, found: Option<Linear>| match found {
         None => Estimate::none(method, Note::NoGold),
         Some(found) => {
+            // Full weight of a poor model makes the estimate lopsided with more rows than else.
             let safe = if method == Method::Dsl { 2.0 * SAFE } else { SAFE };
             let bounds = found.bounds(positives.min(negatives) < safe);
             let gain = (found.variance > 0.0).then(|| alone.variance / found.variance);
@@ -174,32 +179,21 @@ pub fn estimates(
             }
         }
     };
-    let corrected = match confusion {
-        Some(found) => {
-            let part = rest.denominator / (rest.denominator + known.denominator);
-            let shift = known.numerator / (rest.denominator + known.denominator);
-            let whole = |share: f64| (part * share + shift).clamp(0.0, 1.0);
-            Estimate {
-                method: Method::RoganGladen,
-                estimate: Some(whole(found.share)),
-                lower: Some(whole(found.bounds.lower)),
-                upper: Some(whole(found.bounds.upper)),
-                standard_error: None,
-                ess_gain: None,
-                note: few_clusters,
-            }
-        }
-        None => Estimate::none(Method::RoganGladen, Note::PoorModel),
-    };
-    // With few positives the full weight of a poor model makes the estimate lopsided.
-    let many = alone.is_census || positives.min(negatives) >= SAFE;
-    let dsl = match linear(gold, rest, known, Tuning::Full, target).filter(|_| many) {
-        Some(found) => of(Method::Dsl, Some(found)),
-        None => Estimate::none(Method::Dsl, Note::TooFewPositives),
+    let corrected = match confusion::of_gold(gold, rest, &alone) {
+        Ok(found) => Estimate {
+            method: Method::RoganGladen,
+            estimate: Some(alone.whole(joint.unwrap_or(found.share))),
+            lower: Some(alone.whole(found.bounds.lower)),
+            upper: Some(alone.whole(found.bounds.upper)),
+            standard_error: None,
+            ess_gain: None,
+            note: few_clusters,
+        },
+        Err(note) => Estimate::none(Method::RoganGladen, note),
     };
     vec![
         of(Method::PpiPlusPlus, linear(gold, rest, known, Tuning::Optimal, target)),
-        dsl,
+        of(Method::Dsl, linear(gold, rest, known, Tuning::Full, target)),
         corrected,
         of(Method::GoldOnly, Some(alone)),
         naive,

@@ -37,8 +37,7 @@ pub fn prediction_powered_mean(
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     let (of_truth, of_predicted, of_others) = (mean(truth), mean(predicted), mean(others));
     let pairs = truth.iter().zip(predicted);
-    let together =
-        pairs.map(|(t, p)| (t - of_truth) * (p - of_predicted)).sum::<f64>() / n;
+    let together = pairs.map(|(t, p)| (t - of_truth) * (p - of_predicted)).sum::<f64>() / n;
     let pooled = (n * of_predicted + m * of_others) / (n + m);
     let square = |values: &[f64], mean: f64| values.iter().map(|v| (v - mean).powi(2)).sum::<f64>();
     let spread = (square(predicted, pooled) + square(others, pooled)) / (n + m - 1.0);
@@ -48,8 +47,8 @@ pub fn prediction_powered_mean(
     };
     let residual: Vec<f64> = truth.iter().zip(predicted).map(|(t, p)| t - lambda * p).collect();
     let of_residual = mean(&residual);
-    let variance =
-        lambda * lambda * square(others, of_others) / m / m + square(&residual, of_residual) / n / n;
+    let variance = lambda * lambda * square(others, of_others) / m / m
+        + square(&residual, of_residual) / n / n;
     Some(PredictionPowered {
         lambda,
         estimate: lambda * of_others + of_residual,

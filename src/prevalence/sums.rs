@@ -35,8 +35,8 @@ impl Sums {
         if self.rows < 2.0 {
             return 0.0;
         }
-        let squares = self.numerator_squared - 2.0 * r * self.product
-            + r * r * self.denominator_squared;
+        let squares =
+            self.numerator_squared - 2.0 * r * self.product + r * r * self.denominator_squared;
         let sum = self.numerator - r * self.denominator;
         ((squares - sum * sum / self.rows) / (self.rows - 1.0)).max(0.0)
     }

@@ -1,0 +1,411 @@
+//! `confide prevalence`: shares of a corpus that account for the coder's errors.
+
+use std::path::{Path, PathBuf};
+
+use clap::builder::FalseyValueParser;
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
+
+use super::input::InputArgs;
+use super::joined::{joined_json, tell_joined};
+use super::messages::Messages;
+use super::table::{Table, print, print_json};
+use super::{Global, Outcome};
+use crate::codebook::Codebook;
+use crate::corpus::{
+    Codings, CodingsRequest, Format, GOLD, Row, TableWriter, WholeFile, read_codings,
+    refuse_existing,
+};
+use crate::error::{Error, Result, nearest, shown};
+use crate::prevalence::{Among, Method, Note, Request, Share, Shares, Target, shares};
+
+/// Estimates how much of a corpus carries each label, corrected by gold rows for the coder's errors
+#[derive(Debug, Args)]
+#[command(after_long_help = "Example:\n  \
+    confide prevalence llm-mental-health coded.csv --gold sample.csv sheet-ana.csv\n\n\
+    CORPUS is the output of classify. The gold rows must be drawn with known probabilities: a\n\
+    column 'pi', as sample writes it, or --design srs. Rows that were picked by rank, by likes or by\n\
+    the model's doubt may train, but never estimate.")]
+pub struct PrevalenceArgs {
+    /// A codebook file, or the name of a shipped one
+    #[arg(value_name = "CODEBOOK")]
+    codebook: String,
+    /// The coded corpus
+    #[arg(value_name = "CORPUS")]
+    corpus: PathBuf,
+    /// Tables with gold codes of rows of the corpus, joined by id
+    #[arg(long, value_name = "DATA", num_args = 1.., required = true, env = "CONFIDE_GOLD")]
+    gold: Vec<PathBuf>,
+    /// The coder in the corpus's columns <tier>__<coder> [default: the plain columns]
+    #[arg(long, value_name = "CODER", env = "CONFIDE_CODER")]
+    coder: Option<String>,
+    /// How gold rows without a column pi were drawn
+    #[arg(long, value_enum, env = "CONFIDE_DESIGN")]
+    design: Option<Design>,
+    /// Also estimate each value of this column of the corpus, by its own gold rows
+    #[arg(long, value_name = "COLUMN", env = "CONFIDE_BY")]
+    by: Option<String>,
+    /// Count only comments that carry this label
+    #[arg(long, value_name = "TIER=LABEL", env = "CONFIDE_AMONG")]
+    among: Option<String>,
+    /// A column of the corpus with weights, such as likes
+    #[arg(long, value_name = "COLUMN", env = "CONFIDE_WEIGHT")]
+    weight: Option<String>,
+    /// For what intervals hold: this corpus, or the process that it is one outcome of
+    #[arg(long, value_enum, env = "CONFIDE_TARGET", default_value = "corpus")]
+    target: TargetArg,
+    /// Write all shares to a table
+    #[arg(short, long, value_name = "FILE", env = "CONFIDE_OUTPUT")]
+    output: Option<PathBuf>,
+    /// Print one JSON document instead of tables
+    #[arg(long, env = "CONFIDE_JSON", value_parser = FalseyValueParser::new())]
+    json: bool,
+    /// Replace an output that exists
+    #[arg(long, env = "CONFIDE_FORCE", value_parser = FalseyValueParser::new())]
+    force: bool,
+    #[command(flatten)]
+    input: InputArgs,
+}
+
+/// Designs that need no column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Design {
+    /// A simple random sample of the corpus
+    Srs,
+}
+
+/// For what intervals hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum TargetArg {
+    /// The corpus as it is
+    Corpus,
+    /// The process that it is one outcome of
+    Process,
+}
+
+pub fn run(args: &PrevalenceArgs, global: &Global) -> Result<Outcome> {
+    let messages = Messages::new(global);
+    if let Some(output) = &args.output {
+        refuse_existing(output, args.force)?;
+    }
+    let codebook = Codebook::find(&args.codebook)?;
+    let among = args.among.as_deref().map(|given| among(given, &codebook)).transpose()?;
+    let keep = [&args.by, &args.weight].into_iter().flatten().cloned().collect();
+    let coder = args.coder.clone().unwrap_or_else(|| GOLD.to_owned());
+    let request = CodingsRequest { coders: vec![coder], keep, options: args.input.options() };
+    let corpus = read_codings(std::slice::from_ref(&args.corpus), &codebook, &request)?;
+    let request = CodingsRequest {
+        coders: vec![GOLD.to_owned()],
+        keep: Vec::new(),
+        options: args.input.options(),
+    };
+    let gold = read_codings(&args.gold, &codebook, &request)?;
+    tell_joined(&corpus, &messages);
+    tell_joined(&gold, &messages);
+    let request = Request {
+        by: args.by.as_deref(),
+        weight: args.weight.as_deref(),
+        among,
+        target: match args.target {
+            TargetArg::Corpus => Target::Corpus,
+            TargetArg::Process => Target::Process,
+        },
+        simple_random: args.design.is_some(),
+    };
+    let found = estimate(&codebook, &corpus, &gold, &request, &args.corpus)?;
+    for line in account(&found, request.target) {
+        messages.note(&line);
+    }
+    if let Some(output) = &args.output {
+        write_csv(output, &found)?;
+        messages.note(&format!("wrote {}", output.display()));
+    }
+    if args.json {
+        print_json(&document(args, &codebook, &corpus, &gold, &found)?)?;
+    } else {
+        print(&text(&found))?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// The shares, or why there are none.
+pub(super) fn estimate(
+    codebook: &Codebook,
+    corpus: &Codings,
+    gold: &Codings,
+    request: &Request,
+    place: &Path,
+) -> Result<Shares> {
+    let found = shares(codebook, corpus, gold, request).map_err(|row| {
+        let column = request.weight.unwrap_or_default();
+        Error::data("a weight is a number of at least 0").at(format!(
+            "{}, id {}, column {}",
+            place.display(),
+            shown(&corpus.ids[row]),
+            shown(column)
+        ))
+    })?;
+    let counts = found.counts;
+    if counts.gold == 0 {
+        let error = Error::data(match (counts.used, counts.unmatched) {
+            (0, 0) => "the gold tables hold no codes".to_owned(),
+            (0, n) => format!("none of the {n} gold rows is in the corpus"),
+            (n, _) => format!(
+                "all {n} gold rows in the corpus were used in training, where the model knew their codes"
+            ),
+        });
+        return Err(error.at(place.display().to_string()).advise(
+            "code a random sample of the corpus by hand: confide sample draws it, with pi",
+        ));
+    }
+    if counts.without_pi > 0 && !request.simple_random {
+        return Err(Error::usage(format!(
+            "{} gold rows have no inclusion probability pi, so that their design is not known",
+            counts.without_pi
+        ))
+        .advise(
+            "--design srs if they are a simple random sample of the corpus; else draw one with \
+             confide sample, which writes pi",
+        ));
+    }
+    Ok(found)
+}
+
+fn among(given: &str, codebook: &Codebook) -> Result<Among> {
+    let wrong = |what: String| Error::usage(what).at("--among").advise("--among TIER=LABEL");
+    let (tier, label) = given
+        .split_once('=')
+        .ok_or_else(|| wrong(format!("{} is not TIER=LABEL", shown(given))))?;
+    let names = codebook.tiers.iter().map(|tier| tier.name.as_str());
+    let at = codebook.tier_index(tier).ok_or_else(|| {
+        let near = nearest(tier, names).map_or(String::new(), |n| format!(", perhaps {n}"));
+        wrong(format!("{} is no tier{near}", shown(tier)))
+    })?;
+    let labels = codebook.tiers[at].labels.iter().map(|label| label.name.as_str());
+    let label = codebook.tiers[at].label_index(label).ok_or_else(|| {
+        let near = nearest(label, labels).map_or(String::new(), |n| format!(", perhaps {n}"));
+        wrong(format!("{} is no label of {tier}{near}", shown(label)))
+    })?;
+    Ok(Among { tier: at, label })
+}
+
+/// What became of the rows, in sentences.
+pub(super) fn account(found: &Shares, target: Target) -> Vec<String> {
+    let c = &found.counts;
+    let mut lines =
+        vec![format!("{} comments, {} of them with gold codes that estimate", c.corpus, c.gold)];
+    let used = match target {
+        Target::Corpus => "they stand in the corpus with their gold codes",
+        Target::Process => "they are left out",
+    };
+    for (count, what) in [
+        (c.uncoded, "comments have no code and leave the corpus".to_owned()),
+        (c.used, format!("gold rows were used in training and estimate nothing: {used}")),
+        (c.unmatched, "gold rows are not in the corpus and are left out".to_owned()),
+        (c.duplicates, "comments repeat the text of an earlier one".to_owned()),
+    ] {
+        if count > 0 {
+            lines.push(format!("{count} {what}"));
+        }
+    }
+    lines
+}
+
+fn document(
+    args: &PrevalenceArgs,
+    codebook: &Codebook,
+    corpus: &Codings,
+    gold: &Codings,
+    found: &Shares,
+) -> Result<Value> {
+    let failed =
+        |e: serde_json::Error| Error::resource(format!("the figures cannot be written: {e}"));
+    Ok(json!({
+        "codebook": codebook.digest(),
+        "corpus": joined_json(corpus),
+        "gold": joined_json(gold),
+        "design": if args.design.is_some() { "srs" } else { "pi" },
+        "target": match args.target {
+            TargetArg::Corpus => "corpus",
+            TargetArg::Process => "process",
+        },
+        "weight": args.weight,
+        "clustered": corpus.groups.is_some() || gold.groups.is_some(),
+        "counts": serde_json::to_value(found.counts).map_err(failed)?,
+        "rows": serde_json::to_value(&found.rows).map_err(failed)?,
+        "sentences": found.rows.iter().filter(|share| share.primary).map(sentence)
+            .collect::<Vec<String>>(),
+    }))
+}
+
+const COLUMNS: [&str; 15] = [
+    "tier",
+    "label",
+    "of",
+    "by",
+    "value",
+    "method",
+    "estimate",
+    "lower",
+    "upper",
+    "n_gold",
+    "positives",
+    "n_corpus",
+    "ess_gain",
+    "primary",
+    "note",
+];
+
+/// Writes all shares as a table.
+pub(super) fn write_csv(path: &Path, found: &Shares) -> Result<()> {
+    let header = COLUMNS.map(str::to_owned);
+    let figure = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
+    let mut bytes = Vec::new();
+    let write = |bytes: &mut Vec<u8>| -> std::io::Result<()> {
+        let format = Format::Csv { delimiter: b',' };
+        let mut writer = TableWriter::new(bytes, format, &header)?;
+        for share in &found.rows {
+            let e = &share.estimate;
+            let cells = vec![
+                share.tier.clone(),
+                share.label.clone(),
+                share.of.clone(),
+                share.by.clone().unwrap_or_default(),
+                share.value.clone().unwrap_or_default(),
+                e.method.name().to_owned(),
+                figure(e.estimate),
+                figure(e.lower),
+                figure(e.upper),
+                share.n_gold.to_string(),
+                share.positives.to_string(),
+                share.n_corpus.to_string(),
+                figure(e.ess_gain),
+                share.primary.to_string(),
+                e.note.map_or(String::new(), |note| note.name().to_owned()),
+            ];
+            writer.write(&Row { number: 1, line: 1, cells, json: None, defect: None }, &[])?;
+        }
+        writer.finish().map(|_| ())
+    };
+    write(&mut bytes).map_err(|error| Error::writing(path, &error))?;
+    WholeFile::write_all_to(path, &bytes)
+}
+
+fn percent(share: Option<f64>) -> String {
+    share.map_or_else(String::new, |share| format!("{:.1} %", 100.0 * share))
+}
+
+/// A share as a reader would say it; never of people.
+fn sentence(share: &Share) -> String {
+    let e = &share.estimate;
+    let of = match share.of.as_str() {
+        "all" => "of comments".to_owned(),
+        "asked" => format!("of comments of which {} is asked", share.tier),
+        other => format!("of comments with {other}"),
+    };
+    let place = match (&share.by, &share.value) {
+        (Some(by), Some(value)) if by == "duplicates" => format!(", duplicates {value}"),
+        (Some(by), Some(value)) => format!(", {by} {value}"),
+        _ => String::new(),
+    };
+    let what = format!("{} = {}{place}", share.tier, share.label);
+    match (e.estimate, e.lower, e.upper, e.note) {
+        (Some(_), Some(_), Some(upper), Some(Note::OneSided)) if share.positives == 0 => format!(
+            "{what}: at most {} {of}; none of {} gold rows carries it.",
+            percent(Some(upper)),
+            share.n_gold
+        ),
+        (Some(estimate), Some(lower), Some(upper), note) => format!(
+            "{what}: {} {of} (95 % interval {} to {}), from {} gold rows{}.",
+            percent(Some(estimate)),
+            percent(Some(lower)),
+            percent(Some(upper)),
+            share.n_gold,
+            match note {
+                Some(Note::ExactGoldOnly) => ", exactly and without the model: too few carry it",
+                Some(Note::FewClusters) => ", of fewer than 30 groups",
+                _ => "",
+            }
+        ),
+        _ => format!("{what}: no share {of} can be given: {}.", e.note.map_or("", reason)),
+    }
+}
+
+impl Note {
+    fn name(self) -> &'static str {
+        match self {
+            Note::ExactGoldOnly => "exact_gold_only",
+            Note::OneSided => "one_sided",
+            Note::NoGold => "no_gold",
+            Note::DenominatorMayBeZero => "denominator_may_be_zero",
+            Note::NotForRatios => "not_for_ratios",
+            Note::PoorModel => "poor_model",
+            Note::Biased => "biased",
+            Note::FewClusters => "few_clusters",
+        }
+    }
+}
+
+fn reason(note: Note) -> &'static str {
+    match note {
+        Note::NoGold => "no gold row is counted",
+        Note::DenominatorMayBeZero => "too few gold rows are counted",
+        Note::NotForRatios => "not for shares among other than all comments",
+        Note::PoorModel => "the codes hardly tell it from its absence",
+        Note::Biased => "biased",
+        Note::ExactGoldOnly => "exact, gold only",
+        Note::OneSided => "one end only",
+        Note::FewClusters => "fewer than 30 groups",
+    }
+}
+
+/// The share to report of every label, then every method.
+pub(super) fn text(found: &Shares) -> String {
+    let mut table = Table::new([
+        "tier",
+        "label",
+        "of",
+        "by",
+        "method",
+        "share",
+        "95 % interval",
+        "gold",
+        "positive",
+        "gain",
+        "",
+    ]);
+    for share in &found.rows {
+        let e = &share.estimate;
+        let place = match (&share.by, &share.value) {
+            (Some(by), Some(value)) => format!("{by}: {value}"),
+            _ => String::new(),
+        };
+        let ends = match (e.lower, e.upper) {
+            (Some(lower), Some(upper)) => {
+                format!("{} to {}", percent(Some(lower)), percent(Some(upper)))
+            }
+            _ => String::new(),
+        };
+        table.row([
+            share.tier.clone(),
+            share.label.clone(),
+            share.of.clone(),
+            place,
+            e.method.name().to_owned(),
+            percent(e.estimate),
+            ends,
+            share.n_gold.to_string(),
+            share.positives.to_string(),
+            e.ess_gain.map_or(String::new(), |gain| format!("{gain:.2}")),
+            match (e.method, e.note) {
+                (Method::Naive, _) => "biased".to_owned(),
+                (_, Some(note)) => reason(note).to_owned(),
+                _ if share.primary => "to report".to_owned(),
+                _ => String::new(),
+            },
+        ]);
+    }
+    let sentences: Vec<String> =
+        found.rows.iter().filter(|share| share.primary).map(sentence).collect();
+    format!("{}\n\n{table}", sentences.join("\n"))
+}

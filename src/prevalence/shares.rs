@@ -1,0 +1,429 @@
+//! The shares of all labels of a coded corpus, from its codes and those of its gold rows.
+
+use serde::Serialize;
+
+use super::confusion::adjusted_shares;
+use super::{Estimate, Gold, Sums, Target, estimates};
+use crate::codebook::{Codebook, TierKind};
+use crate::corpus::{Answer, Codings, Split};
+
+/// A label of a tier that comments must carry to be counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Among {
+    /// The tier.
+    pub tier: usize,
+    /// The label.
+    pub label: usize,
+}
+
+/// What is to be estimated.
+#[derive(Clone, Debug)]
+pub struct Request<'a> {
+    /// The column whose values are estimated one by one.
+    pub by: Option<&'a str>,
+    /// The column with the rows' weights.
+    pub weight: Option<&'a str>,
+    /// Counts only comments that carry this label.
+    pub among: Option<Among>,
+    /// For what intervals hold.
+    pub target: Target,
+    /// Whether the gold rows without `pi` are a simple random sample.
+    pub simple_random: bool,
+}
+
+/// What became of the rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Rows of the corpus.
+    pub corpus: usize,
+    /// Of these without any code, such as rejected and empty ones; they leave the target.
+    pub uncoded: usize,
+    /// Gold rows that are in the corpus and estimate.
+    pub gold: usize,
+    /// Gold rows that were used in training: they stand in the corpus with their gold codes.
+    pub used: usize,
+    /// Gold rows that are not in the corpus; they are left out.
+    pub unmatched: usize,
+    /// Gold rows without an inclusion probability.
+    pub without_pi: usize,
+    /// Rows whose text an earlier row has.
+    pub duplicates: usize,
+}
+
+/// The share of one label by one method.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Share {
+    /// The tier.
+    pub tier: String,
+    /// The label.
+    pub label: String,
+    /// Of which comments: `all`, `asked` of the tier, or `TIER=LABEL`.
+    pub of: String,
+    /// The column that divides the corpus, if one does.
+    pub by: Option<String>,
+    /// Its value.
+    pub value: Option<String>,
+    /// The estimate.
+    #[serde(flatten)]
+    pub estimate: Estimate,
+    /// Whether it is the one to report.
+    pub primary: bool,
+    /// Gold rows that were counted, and those of them that carry the label.
+    pub n_gold: usize,
+    /// Gold rows that carry it.
+    pub positives: usize,
+    /// Rows of the corpus that the estimate is of.
+    pub n_corpus: usize,
+}
+
+/// All shares, and what became of the rows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shares {
+    /// Every label by every method.
+    pub rows: Vec<Share>,
+    /// What became of the rows.
+    pub counts: Counts,
+}
+
+/// Estimates every share of the corpus; both codings hold one coder, in the corpus the model's codes,
+/// in the other those of the gold. Gold rows whose `split` is `train` or `validation` estimate
+/// nothing. Without a known design, which `counts.without_pi` tells, there are no shares.
+///
+/// # Errors
+/// A weight that is no number of at least 0, as the row's place in the corpus.
+pub fn shares(
+    codebook: &Codebook,
+    corpus: &Codings,
+    gold: &Codings,
+    request: &Request,
+) -> Result<Shares, usize> {
+    let study = Study::new(codebook, corpus, gold, request)?;
+    if study.counts.without_pi > 0 && !request.simple_random {
+        return Ok(Shares { rows: Vec::new(), counts: study.counts });
+    }
+    let all: Vec<usize> = (0..corpus.rows()).filter(|&row| study.coded[row]).collect();
+    let mut rows = Vec::new();
+    study.estimate(&all, None, &mut rows);
+    if study.counts.duplicates > 0
+        && let Some(repeats) = &corpus.repeats
+    {
+        let first: Vec<usize> = all.iter().copied().filter(|&row| !repeats[row]).collect();
+        study.estimate(&first, Some(("duplicates", "left out")), &mut rows);
+    }
+    if let Some((name, column)) = request.by.and_then(|name| Some((name, corpus.kept(name)?))) {
+        for (at, value) in column.values.iter().enumerate() {
+            let own: Vec<usize> =
+                all.iter().copied().filter(|&row| column.at[row] as usize == at).collect();
+            if !own.is_empty() {
+                let value = if value.is_empty() { "(blank)" } else { value };
+                study.estimate(&own, Some((name, value)), &mut rows);
+            }
+        }
+    }
+    Ok(Shares { rows, counts: study.counts })
+}
+
+/// The rows of the corpus beside their gold.
+struct Study<'a> {
+    codebook: &'a Codebook,
+    corpus: &'a Codings,
+    gold: &'a Codings,
+    request: &'a Request<'a>,
+    /// For each row of the corpus, whether it has any code.
+    coded: Vec<bool>,
+    /// For each row its gold row, if it has one.
+    gold_row: Vec<Option<u32>>,
+    /// For each gold row, whether it was used in training.
+    used: Vec<bool>,
+    weight: Vec<f64>,
+    counts: Counts,
+}
+
+impl<'a> Study<'a> {
+    fn new(
+        codebook: &'a Codebook,
+        corpus: &'a Codings,
+        gold: &'a Codings,
+        request: &'a Request<'a>,
+    ) -> Result<Self, usize> {
+        let tiers = 0..codebook.tiers.len();
+        let has_code = |codings: &Codings, row: usize| {
+            tiers.clone().any(|tier| codings.answers(0, tier)[row] != Answer::MISSING)
+        };
+        let coded: Vec<bool> = (0..corpus.rows()).map(|row| has_code(corpus, row)).collect();
+        let places: std::collections::HashMap<&str, u32> =
+            corpus.ids.iter().enumerate().map(|(row, id)| (id.as_str(), row as u32)).collect();
+        let mut gold_row = vec![None; corpus.rows()];
+        let mut used = vec![false; gold.rows()];
+        let mut counts = Counts {
+            corpus: corpus.rows(),
+            uncoded: coded.iter().filter(|coded| !**coded).count(),
+            duplicates: corpus.repeats.iter().flatten().filter(|repeat| **repeat).count(),
+            ..Counts::default()
+        };
+        for row in (0..gold.rows()).filter(|&row| has_code(gold, row)) {
+            let Some(place) = places.get(gold.ids[row].as_str()) else {
+                counts.unmatched += 1;
+                continue;
+            };
+            gold_row[*place as usize] = Some(row as u32);
+            let split = gold.splits.as_ref().and_then(|splits| splits[row]);
+            used[row] = matches!(split, Some(Split::Train | Split::Validation));
+            counts.used += usize::from(used[row]);
+            counts.gold += usize::from(!used[row]);
+            let pi = gold.pi.as_ref().and_then(|pi| pi[row]);
+            counts.without_pi += usize::from(!used[row] && pi.is_none());
+        }
+        let mut weight = vec![1.0; corpus.rows()];
+        if let Some(column) = request.weight.and_then(|name| corpus.kept(name)) {
+            for (row, weight) in weight.iter_mut().enumerate() {
+                let cell = column.cell(row).parse::<f64>().ok();
+                *weight = cell.filter(|w| *w >= 0.0 && w.is_finite()).ok_or(row)?;
+            }
+        }
+        Ok(Self { codebook, corpus, gold, request, coded, gold_row, used, weight, counts })
+    }
+
+    fn estimate(&self, rows: &[usize], by: Option<(&str, &str)>, out: &mut Vec<Share>) {
+        for (at, tier) in self.codebook.tiers.iter().enumerate() {
+            let among = self.request.among;
+            let mut denominators = vec![match among {
+                Some(among) => {
+                    let of = &self.codebook.tiers[among.tier];
+                    (format!("{}={}", of.name, of.labels[among.label].name), Counted::Among(among))
+                }
+                None => ("all".to_owned(), Counted::All),
+            }];
+            if among.is_none() && !tier.asked_when.conditions.is_empty() {
+                denominators.push(("asked".to_owned(), Counted::Asked));
+            }
+            for (of, counted) in denominators {
+                self.tier(rows, by, at, &of, counted, out);
+            }
+        }
+    }
+
+    fn tier(
+        &self,
+        rows: &[usize],
+        by: Option<(&str, &str)>,
+        at: usize,
+        of: &str,
+        counted: Counted,
+        out: &mut Vec<Share>,
+    ) {
+        let tier = &self.codebook.tiers[at];
+        let rows = self.sort(rows, at, counted);
+        let joint = (tier.kind == TierKind::Single && counted == Counted::All)
+            .then(|| self.joint(&rows, at))
+            .flatten();
+        let mut found = Vec::new();
+        for label in 0..tier.labels.len() {
+            let (gold, rest, known) = self.of_label(&rows, at, label, counted);
+            let slices = Gold {
+                x: &gold.x,
+                d: &gold.d,
+                model_x: &gold.model_x,
+                model_d: &gold.model_d,
+                pi: &rows.pi,
+                cluster: rows.cluster.as_deref(),
+            };
+            let joint = joint.as_ref().map(|shares| shares[label]);
+            let all = estimates(&slices, &rest, &known, self.request.target, joint);
+            let counted_gold = gold.d.iter().filter(|d| **d > 0.0).count();
+            let positives = gold.x.iter().filter(|x| **x > 0.0).count();
+            for (place, estimate) in all.into_iter().enumerate() {
+                found.push(Share {
+                    tier: tier.name.clone(),
+                    label: tier.labels[label].name.clone(),
+                    of: of.to_owned(),
+                    by: by.map(|(name, _)| name.to_owned()),
+                    value: by.map(|(_, value)| value.to_owned()),
+                    estimate,
+                    primary: place == 0,
+                    n_gold: counted_gold,
+                    positives,
+                    n_corpus: rows.rest.len() + rows.known.len(),
+                });
+            }
+        }
+        out.extend(found);
+    }
+
+    /// Rows to be estimated, their gold rows, and rows whose gold is known for certain.
+    fn sort(&self, rows: &[usize], tier: usize, counted: Counted) -> Sorted {
+        let mut sorted = Sorted::default();
+        let above = match counted {
+            Counted::Among(among) => among.tier,
+            _ => tier,
+        };
+        let known = |answers: &[Answer], row: usize| answers[row] != Answer::MISSING;
+        for &row in rows {
+            let gold = self.gold_row[row].map(|gold| gold as usize).filter(|&gold| {
+                known(self.gold.answers(0, tier), gold) && known(self.gold.answers(0, above), gold)
+            });
+            if let Some(gold) = gold.filter(|&gold| self.used[gold]) {
+                // Rows that trained are no outcome of a process that could be repeated.
+                if self.request.target == Target::Corpus {
+                    sorted.known.push(gold);
+                    sorted.known_weight.push(self.weight[row]);
+                }
+                continue;
+            }
+            if !known(self.corpus.answers(0, tier), row) {
+                continue;
+            }
+            sorted.rest.push(row);
+            if let Some(gold) = gold {
+                let pi = self.gold.pi.as_ref().and_then(|pi| pi[gold]);
+                sorted.gold.push((row, gold));
+                sorted.pi.push(pi.unwrap_or(f64::NAN));
+            }
+        }
+        let simple = (sorted.gold.len() as f64 / sorted.rest.len().max(1) as f64).min(1.0);
+        if self.request.simple_random {
+            sorted.pi.iter_mut().filter(|pi| pi.is_nan()).for_each(|pi| *pi = simple);
+        }
+        let groups = self.corpus.groups.as_ref().map(|groups| (groups, false));
+        let groups = groups.or(self.gold.groups.as_ref().map(|groups| (groups, true)));
+        sorted.cluster = groups.map(|(groups, of_gold)| {
+            let group = |(row, gold): &(usize, usize)| groups[if of_gold { *gold } else { *row }];
+            numbered(sorted.gold.iter().map(group).collect())
+        });
+        sorted
+    }
+
+    /// All labels of a single tier and *not asked*, corrected at once.
+    fn joint(&self, rows: &Sorted, tier: usize) -> Option<Vec<f64>> {
+        let labels = self.codebook.tiers[tier].labels.len();
+        let place = |answer: Answer| match answer.set() {
+            Some(set) => self.corpus_label(tier, set),
+            None => labels,
+        };
+        let of_gold = |answer: Answer| match answer.set() {
+            Some(set) => self.gold.sets(tier)[set as usize].iter().next().unwrap_or(labels),
+            None => labels,
+        };
+        let mut counts = vec![vec![0.0; labels + 1]; labels + 1];
+        for ((row, gold), pi) in rows.gold.iter().zip(&rows.pi) {
+            let truth = of_gold(self.gold.answers(0, tier)[*gold]);
+            counts[truth][place(self.corpus.answers(0, tier)[*row])] += 1.0 / pi;
+        }
+        let mut model = vec![0.0; labels + 1];
+        for &row in &rows.rest {
+            model[place(self.corpus.answers(0, tier)[row])] += 1.0 / rows.rest.len() as f64;
+        }
+        // A model's answer that no gold row has, or gold that is never seen, cannot be corrected.
+        let weighted = self.request.weight.is_some();
+        (!weighted && !rows.gold.is_empty()).then(|| adjusted_shares(&counts, &model))
+    }
+
+    fn corpus_label(&self, tier: usize, set: u32) -> usize {
+        let labels = self.codebook.tiers[tier].labels.len();
+        self.corpus.sets(tier)[set as usize].iter().next().unwrap_or(labels)
+    }
+
+    fn of_label(
+        &self,
+        rows: &Sorted,
+        tier: usize,
+        label: usize,
+        counted: Counted,
+    ) -> (Columns, Sums, Sums) {
+        let model = Indicator::new(self.corpus, tier, label, counted);
+        let truth = Indicator::new(self.gold, tier, label, counted);
+        let mut rest = Sums::default();
+        for &row in &rows.rest {
+            let (x, d) = model.of(row);
+            let weight = self.weight[row];
+            rest.add(1.0, weight * x, weight * d);
+        }
+        let mut known = Sums::default();
+        for (&gold, weight) in rows.known.iter().zip(&rows.known_weight) {
+            let (x, d) = truth.of(gold);
+            known.add(1.0, weight * x, weight * d);
+        }
+        let mut columns = Columns::default();
+        for &(row, gold) in &rows.gold {
+            let weight = self.weight[row];
+            let ((x, d), (model_x, model_d)) = (truth.of(gold), model.of(row));
+            columns.x.push(weight * x);
+            columns.d.push(weight * d);
+            columns.model_x.push(weight * model_x);
+            columns.model_d.push(weight * model_d);
+        }
+        (columns, rest, known)
+    }
+}
+
+/// Which rows are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Counted {
+    All,
+    Asked,
+    Among(Among),
+}
+
+/// The rows of one tier.
+#[derive(Default)]
+struct Sorted {
+    rest: Vec<usize>,
+    gold: Vec<(usize, usize)>,
+    pi: Vec<f64>,
+    cluster: Option<Vec<u32>>,
+    known: Vec<usize>,
+    known_weight: Vec<f64>,
+}
+
+#[derive(Default)]
+struct Columns {
+    x: Vec<f64>,
+    d: Vec<f64>,
+    model_x: Vec<f64>,
+    model_d: Vec<f64>,
+}
+
+/// Whether a row carries a label, and whether it is counted, by one coder.
+struct Indicator<'a> {
+    answers: &'a [Answer],
+    holds: Vec<bool>,
+    counted: Counted,
+    among: &'a [Answer],
+    among_holds: Vec<bool>,
+}
+
+impl<'a> Indicator<'a> {
+    fn new(codings: &'a Codings, tier: usize, label: usize, counted: Counted) -> Self {
+        let holds = |tier: usize, label: usize| -> Vec<bool> {
+            codings.sets(tier).iter().map(|set| set.contains(label)).collect()
+        };
+        let (among, among_holds) = match counted {
+            Counted::Among(a) => (codings.answers(0, a.tier), holds(a.tier, a.label)),
+            _ => (codings.answers(0, tier), Vec::new()),
+        };
+        let answers = codings.answers(0, tier);
+        Self { answers, holds: holds(tier, label), counted, among, among_holds }
+    }
+
+    fn of(&self, row: usize) -> (f64, f64) {
+        let carries =
+            |answer: Answer, holds: &[bool]| answer.set().is_some_and(|set| holds[set as usize]);
+        let counted = match self.counted {
+            Counted::All => true,
+            Counted::Asked => self.answers[row].set().is_some(),
+            Counted::Among(_) => carries(self.among[row], &self.among_holds),
+        };
+        let label = counted && carries(self.answers[row], &self.holds);
+        (f64::from(u8::from(label)), f64::from(u8::from(counted)))
+    }
+}
+
+/// Groups numbered from 0 in the order of their first row.
+fn numbered(groups: Vec<u32>) -> Vec<u32> {
+    let mut numbers = std::collections::HashMap::new();
+    let mut number = |group: u32| {
+        let next = numbers.len() as u32;
+        *numbers.entry(group).or_insert(next)
+    };
+    groups.into_iter().map(&mut number).collect()
+}
