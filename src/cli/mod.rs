@@ -10,6 +10,7 @@ mod cross_fitting;
 mod doctor;
 mod evaluate;
 mod export;
+mod import;
 mod input;
 mod joined;
 mod messages;
@@ -86,6 +87,7 @@ enum Command {
     Agree(agree::AgreeArgs),
     Compare(compare::CompareArgs),
     Prevalence(prevalence::PrevalenceArgs),
+    Import(import::ImportArgs),
     Export(export::ExportArgs),
     Quickstart(quickstart::QuickstartArgs),
     Pull(pull::PullArgs),
@@ -134,6 +136,7 @@ fn run(cli: &Cli, sandbox: &process::Sandbox) -> Result<Outcome> {
         Command::Classify(args) => classify::run(args, &cli.global),
         Command::Agree(args) => agree::run(args, &cli.global),
         Command::Compare(args) => compare::run(args, &cli.global),
+        Command::Import(args) => import::run(args, &cli.global),
         Command::Prevalence(args) => prevalence::run(args, &cli.global),
         Command::Export(args) => export::run(args, &cli.global),
         Command::Quickstart(args) => quickstart::run(args, &cli.global, sandbox),

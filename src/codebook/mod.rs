@@ -13,6 +13,7 @@ mod source;
 pub use cell::{Barred, CellSlip, CellValue, is_blank};
 pub use code::{Code, GateState, LabelSet};
 pub use digest::{hex, hex_sha256};
+pub use names::check_coder;
 pub use shipped::{shipped, shipped_names};
 
 /// Whether a tier takes exactly one label or any subset.

@@ -1,11 +1,13 @@
 //! Which names tiers and labels may bear (DESIGN section 2).
 
+use crate::error::{Error, Result, shown};
+
 const RESERVED_TIERS: [&str; 9] =
     ["id", "text", "split", "group", "status", "reason", "pi", "platform", "created"];
 const RESERVED_LABELS: [&str; 3] = ["none", "na", "null"];
 
 /// What is wrong with a tier's name, if anything.
-pub(super) fn check_tier_name(name: &str) -> Result<(), String> {
+pub(super) fn check_tier_name(name: &str) -> std::result::Result<(), String> {
     check_form(name)?;
     if RESERVED_TIERS.contains(&name) {
         return Err("the name is reserved for a column of its own".into());
@@ -17,7 +19,7 @@ pub(super) fn check_tier_name(name: &str) -> Result<(), String> {
 }
 
 /// What is wrong with a label's name, if anything.
-pub(super) fn check_label_name(name: &str) -> Result<(), String> {
+pub(super) fn check_label_name(name: &str) -> std::result::Result<(), String> {
     check_form(name)?;
     if RESERVED_LABELS.contains(&name) {
         return Err("the name is reserved for cells without a label".into());
@@ -25,7 +27,7 @@ pub(super) fn check_label_name(name: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn check_form(name: &str) -> Result<(), String> {
+fn check_form(name: &str) -> std::result::Result<(), String> {
     let lower = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     let sound = name.bytes().next().is_some_and(lower)
         && name.bytes().all(|b| lower(b) || b == b'_')
@@ -35,6 +37,22 @@ fn check_form(name: &str) -> Result<(), String> {
     } else {
         Err("a name is made of a-z, 0-9 and single '_', and begins with a letter or digit".into())
     }
+}
+
+/// Refuses coders whose columns `<tier>__<coder>` could be taken for others.
+///
+/// # Errors
+/// A usage error that names the flag.
+pub fn check_coder(coder: &str, flag: &str) -> Result<()> {
+    let plain = !coder.is_empty()
+        && coder.len() <= 40
+        && coder.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
+    if !plain || coder.contains("__") || coder.ends_with("_p") || coder.starts_with('_') {
+        return Err(Error::usage(format!("{} cannot name a coder", shown(coder))).at(flag).advise(
+            format!("use letters, digits, '-' and single '_', not ending in '_p': {flag} confide"),
+        ));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

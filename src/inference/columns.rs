@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::coder::Coded;
-use crate::codebook::{Code, Codebook, GateState, TierKind};
+use crate::codebook::{Code, Codebook, GateState, TierKind, check_coder};
 use crate::corpus::Defect;
 use crate::error::{Error, Result, shown};
 
@@ -58,7 +58,7 @@ impl<'a> Columns<'a> {
     ) -> Result<Self> {
         let suffix = match &options.coder {
             Some(coder) => {
-                check_coder(coder)?;
+                check_coder(coder, "--as")?;
                 format!("__{coder}")
             }
             None => String::new(),
@@ -165,19 +165,6 @@ impl<'a> Columns<'a> {
 
 fn figure(p: f64) -> String {
     format!("{p:.6}")
-}
-
-/// Refuses coders whose columns could be taken for others.
-fn check_coder(coder: &str) -> Result<()> {
-    let plain = !coder.is_empty()
-        && coder.len() <= 40
-        && coder.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
-    if !plain || coder.contains("__") || coder.ends_with("_p") || coder.starts_with('_') {
-        return Err(Error::usage(format!("{} cannot name a coder", shown(coder)))
-            .at("--as")
-            .advise("use letters, digits, '-' and single '_', not ending in '_p': --as confide"));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

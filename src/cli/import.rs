@@ -1,0 +1,132 @@
+//! `confide import`: other people's files to tables.
+
+mod openai;
+
+use std::collections::HashSet;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use clap::builder::FalseyValueParser;
+use clap::{Args, Subcommand};
+
+use super::check::contents;
+use super::messages::Messages;
+use super::{Global, Outcome};
+use crate::corpus::{
+    Format, Row, TableWriter, TikTokComment, WholeFile, read_tiktok, refuse_existing,
+};
+use crate::error::{Error, Result};
+
+/// Turns files of OpenAI's or TikTok's services into tables; nothing is fetched
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    #[command(subcommand)]
+    from: From,
+}
+
+#[derive(Debug, Subcommand)]
+enum From {
+    Openai(openai::OpenaiArgs),
+    Tiktok(TiktokArgs),
+}
+
+/// Reads comments as TikTok's Research API gives them
+#[derive(Debug, Args)]
+#[command(after_long_help = "Example:\n  confide import tiktok page-*.json -o comments.csv\n\n\
+    Columns: id, group (the video), text, created, like_count, reply_count, parent_comment_id.")]
+struct TiktokArgs {
+    /// Pages with data.comments: one a file, a list of them, or one a line
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+    /// The table to write
+    #[arg(short, long, value_name = "OUTPUT", env = "CONFIDE_OUTPUT")]
+    output: PathBuf,
+    /// Replace an output that exists
+    #[arg(long, env = "CONFIDE_FORCE", value_parser = FalseyValueParser::new())]
+    force: bool,
+}
+
+pub fn run(args: &ImportArgs, global: &Global) -> Result<Outcome> {
+    let messages = Messages::new(global);
+    match &args.from {
+        From::Openai(args) => openai::run(args, &messages),
+        From::Tiktok(args) => tiktok(args, &messages),
+    }
+}
+
+fn tiktok(args: &TiktokArgs, messages: &Messages) -> Result<Outcome> {
+    refuse_existing(&args.output, args.force)?;
+    let header =
+        ["id", "group", "text", "created", "like_count", "reply_count", "parent_comment_id"];
+    let mut table = NewTable::begin(&args.output, &header.map(str::to_owned))?;
+    let mut seen = HashSet::new();
+    let (mut repeats, mut silent, mut nameless) = (0, 0, 0);
+    for file in &args.files {
+        let (name, bytes) = contents(file)?;
+        let pages = read_tiktok(&bytes, &name)?;
+        for code in &pages.failed {
+            let code = crate::error::shown(code);
+            messages.warn(&format!("{name}: a page failed with {code}; its comments are missing"));
+        }
+        for comment in pages.comments {
+            if comment.id.is_empty() {
+                nameless += 1;
+                continue;
+            }
+            if !seen.insert(comment.id.clone()) {
+                repeats += 1;
+                continue;
+            }
+            silent += usize::from(comment.text.trim().is_empty());
+            table.row(cells(comment))?;
+        }
+    }
+    for (count, what) in [
+        (repeats, "comments were there already and are left out"),
+        (nameless, "comments have no id and are left out"),
+        (silent, "comments have no text"),
+    ] {
+        if count > 0 {
+            messages.warn(&format!("{count} {what}"));
+        }
+    }
+    let rows = table.finish()?;
+    messages.note(&format!("wrote {rows} comments to {}", args.output.display()));
+    Ok(Outcome::Done)
+}
+
+fn cells(comment: TikTokComment) -> Vec<String> {
+    let TikTokComment { id, video_id, text, created, like_count, reply_count, parent_comment_id } =
+        comment;
+    vec![id, video_id, text, created, like_count, reply_count, parent_comment_id]
+}
+
+/// A table that stands under its name only when it is whole.
+struct NewTable {
+    writer: TableWriter<WholeFile>,
+    path: PathBuf,
+    rows: u64,
+}
+
+impl NewTable {
+    fn begin(path: &Path, columns: &[String]) -> Result<Self> {
+        let format = Format::of_path(path, None)?;
+        let file = WholeFile::create(path)?;
+        let writer = TableWriter::new(file, format, columns)
+            .map_err(|error| Error::writing(path, &error))?;
+        Ok(Self { writer, path: path.to_path_buf(), rows: 0 })
+    }
+
+    fn row(&mut self, cells: Vec<String>) -> Result<()> {
+        self.rows += 1;
+        let row = Row { number: self.rows, line: self.rows, cells, json: None, defect: None };
+        self.writer.write(&row, &[]).map_err(|error| Error::writing(&self.path, &error))
+    }
+
+    fn finish(self) -> Result<u64> {
+        let mut file = self.writer.finish().map_err(|error| Error::writing(&self.path, &error))?;
+        file.flush().map_err(|error| Error::writing(&self.path, &error))?;
+        file.finish()?;
+        Ok(self.rows)
+    }
+}

@@ -1,0 +1,274 @@
+//! `confide import openai`: a hosted model's answers as one more coder.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use clap::builder::FalseyValueParser;
+use serde_json::Value;
+
+use super::NewTable;
+use crate::cli::Outcome;
+use crate::cli::check::contents;
+use crate::cli::messages::Messages;
+use crate::codebook::{Barred, CellValue, Code, Codebook, check_coder};
+use crate::corpus::{Line, Reply, Unmatched, read_answer, read_line, refuse_existing};
+use crate::error::{Error, Result, nearest, shown};
+
+/// Answers that are listed; the others are counted.
+const LISTED: usize = 50;
+
+/// Reads fine-tuning examples or answers of the Batch API, in either of its shapes
+#[derive(Debug, Args)]
+#[command(after_long_help = "Example:\n  \
+    confide import openai output.jsonl --input input.jsonl --codebook llm-mental-health \\\n    \
+    --coder gpt4o -o gpt4o.csv\n\n\
+    An answer is a bare label, an object by tier, or one line for every tier. What is no label of\n\
+    the codebook is listed and left blank; the exit code is then 1.")]
+pub struct OpenaiArgs {
+    /// JSONL files; several with the same ids become one row each
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+    /// A codebook file, or the name of a shipped one
+    #[arg(long, value_name = "CODEBOOK", env = "CONFIDE_CODEBOOK")]
+    codebook: String,
+    /// The name of the coder in the columns <tier>__<coder>
+    #[arg(long, value_name = "NAME", env = "CONFIDE_CODER")]
+    coder: String,
+    /// The table to write
+    #[arg(short, long, value_name = "OUTPUT", env = "CONFIDE_OUTPUT")]
+    output: PathBuf,
+    /// What the batch was asked, for the texts
+    #[arg(long, value_name = "BATCH_INPUT", num_args = 1.., env = "CONFIDE_INPUT")]
+    input: Vec<PathBuf>,
+    /// The one tier that these files answer, where their answers are bare labels
+    #[arg(long, value_name = "TIER", env = "CONFIDE_TIER")]
+    tier: Option<String>,
+    /// Replace an output that exists
+    #[arg(long, env = "CONFIDE_FORCE", value_parser = FalseyValueParser::new())]
+    force: bool,
+}
+
+/// One row of the table.
+#[derive(Default)]
+struct Imported {
+    id: String,
+    text: String,
+    cells: Vec<Option<CellValue>>,
+    probabilities: Vec<Option<f64>>,
+    answered: bool,
+}
+
+/// All that was read.
+struct Import<'a> {
+    codebook: &'a Codebook,
+    tier: Option<usize>,
+    rows: Vec<Imported>,
+    places: HashMap<String, usize>,
+    unmatched: Vec<String>,
+    failed: usize,
+    repeated: usize,
+    unknown: usize,
+}
+
+pub fn run(args: &OpenaiArgs, messages: &Messages) -> Result<Outcome> {
+    refuse_existing(&args.output, args.force)?;
+    check_coder(&args.coder, "--coder")?;
+    let codebook = Codebook::find(&args.codebook)?;
+    let tier = args.tier.as_deref().map(|name| tier(name, &codebook)).transpose()?;
+    let mut import = Import {
+        codebook: &codebook,
+        tier,
+        rows: Vec::new(),
+        places: HashMap::new(),
+        unmatched: Vec::new(),
+        failed: 0,
+        repeated: 0,
+        unknown: 0,
+    };
+    for path in &args.input {
+        import.file(path, false, false)?;
+    }
+    for path in &args.files {
+        import.file(path, true, args.files.len() > 1)?;
+    }
+    if import.rows.iter().all(|row| !row.answered) && import.failed == 0 {
+        return Err(Error::data("no line is a fine-tuning example or an answer of a batch")
+            .at(args.files[0].display().to_string())
+            .advise("give the JSONL file as OpenAI's files page offers it"));
+    }
+    let barred = import.write(&args.output, &args.coder)?;
+    import.tell(args, barred, messages);
+    Ok(if import.unmatched.is_empty() { Outcome::Done } else { Outcome::Findings })
+}
+
+fn tier(name: &str, codebook: &Codebook) -> Result<usize> {
+    codebook.tier_index(name).ok_or_else(|| {
+        let names: Vec<&str> = codebook.tiers.iter().map(|tier| tier.name.as_str()).collect();
+        let error = Error::usage(format!("{} is no tier of the codebook", shown(name)));
+        match nearest(name, names.iter().copied()) {
+            Some(near) => error.at("--tier").advise(format!("did you mean '{near}'?")),
+            None => error.at("--tier").advise(format!("the tiers are {}", names.join(", "))),
+        }
+    })
+}
+
+impl Import<'_> {
+    /// Reads one file, of answers or of what was asked.
+    fn file(&mut self, path: &Path, answers: bool, many: bool) -> Result<()> {
+        let (name, bytes) = contents(path)?;
+        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let mut own: HashMap<usize, ()> = HashMap::new();
+        let mut any = false;
+        for (at, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
+            if line.iter().all(u8::is_ascii_whitespace) {
+                continue;
+            }
+            any = true;
+            let place = format!("{name}, line {}", at + 1);
+            let Ok(value) = serde_json::from_slice::<Value>(line) else {
+                return Err(Error::data("not JSON")
+                    .at(place)
+                    .advise("each line of a JSONL file is one JSON object"));
+            };
+            match read_line(&value) {
+                Line::Asked { id, text } => {
+                    let row = self.row(id);
+                    self.rows[row].text = text;
+                }
+                Line::Answered { id, reply } if answers => {
+                    let row = self.row(id);
+                    if own.insert(row, ()).is_some() {
+                        self.repeated += 1;
+                        continue;
+                    }
+                    self.reply(row, reply.as_ref(), &place);
+                }
+                Line::Example { text, reply } if answers => {
+                    let number = at + 1;
+                    let id = if many { format!("{stem}-{number}") } else { number.to_string() };
+                    let row = self.row(id);
+                    self.rows[row].text = text;
+                    self.reply(row, reply.as_ref(), &place);
+                }
+                _ => self.unknown += 1,
+            }
+        }
+        if !any {
+            return Err(Error::data("the file is empty").at(name));
+        }
+        Ok(())
+    }
+
+    /// The row of that id, new if need be.
+    fn row(&mut self, id: String) -> usize {
+        if let Some(row) = self.places.get(&id) {
+            return *row;
+        }
+        let tiers = self.codebook.tiers.len();
+        self.places.insert(id.clone(), self.rows.len());
+        self.rows.push(Imported {
+            id,
+            cells: vec![None; tiers],
+            probabilities: vec![None; tiers],
+            ..Imported::default()
+        });
+        self.rows.len() - 1
+    }
+
+    fn reply(&mut self, row: usize, reply: Option<&Reply>, place: &str) {
+        let Some(reply) = reply else {
+            self.failed += 1;
+            return;
+        };
+        self.rows[row].answered = true;
+        let answered = read_answer(self.codebook, self.tier, &reply.content);
+        for unmatched in answered.unmatched {
+            let line = self.listing(&self.rows[row].id, &unmatched, place);
+            self.unmatched.push(line);
+        }
+        let probability = reply.log_probability.map(f64::exp);
+        for (tier, cell) in answered.cells {
+            let own = &mut self.rows[row];
+            own.cells[tier].get_or_insert(cell);
+            own.probabilities[tier] = own.probabilities[tier].or(probability);
+        }
+    }
+
+    fn listing(&self, id: &str, unmatched: &Unmatched, place: &str) -> String {
+        let tier = unmatched
+            .tier
+            .map_or_else(String::new, |tier| format!(", {}", self.codebook.tiers[tier].name));
+        let near = unmatched
+            .nearest
+            .as_ref()
+            .map_or_else(String::new, |near| format!("; the nearest label is {near}"));
+        format!("{place}, id {}{tier}: {} is no label{near}", shown(id), shown(&unmatched.value))
+    }
+
+    /// Writes the table; returns how many codes a gate keeps out.
+    fn write(&self, path: &Path, coder: &str) -> Result<usize> {
+        let codebook = self.codebook;
+        let has_text = self.rows.iter().any(|row| !row.text.is_empty());
+        let has_p: Vec<bool> = (0..codebook.tiers.len())
+            .map(|tier| self.rows.iter().any(|row| row.probabilities[tier].is_some()))
+            .collect();
+        let mut header = vec!["id".to_owned()];
+        header.extend(has_text.then(|| "text".to_owned()));
+        for (tier, has_p) in codebook.tiers.iter().zip(&has_p) {
+            header.push(format!("{}__{coder}", tier.name));
+            header.extend(has_p.then(|| format!("{}__{coder}_p", tier.name)));
+        }
+        let mut table = NewTable::begin(path, &header)?;
+        let mut barred = 0;
+        for row in &self.rows {
+            let mut cells = vec![row.id.clone()];
+            cells.extend(has_text.then(|| row.text.clone()));
+            let mut codes: Vec<Code> = Vec::with_capacity(codebook.tiers.len());
+            for (tier, has_p) in has_p.iter().enumerate() {
+                let cell = row.cells[tier].as_ref().unwrap_or(&CellValue::Blank);
+                // Files of one tier each say nothing of the tiers above.
+                let gates_known = self.tier.is_none();
+                let (code, why) = match (gates_known, cell) {
+                    (false, CellValue::Labels(labels)) => (Code::Coded(labels.clone()), None),
+                    _ => codebook.settle(tier, cell, &codes),
+                };
+                barred +=
+                    usize::from(matches!(why, Some(Barred::GateClosed | Barred::NotPermitted(_))));
+                cells.push(codebook.display_cell(tier, &code));
+                if *has_p {
+                    let p = row.probabilities[tier].filter(|_| code.is_coded());
+                    cells.push(p.map_or_else(String::new, |p| format!("{p:.6}")));
+                }
+                codes.push(code);
+            }
+            table.row(cells)?;
+        }
+        table.finish()?;
+        Ok(barred)
+    }
+
+    fn tell(&self, args: &OpenaiArgs, barred: usize, messages: &Messages) {
+        for line in self.unmatched.iter().take(LISTED) {
+            messages.warn(line);
+        }
+        let more = self.unmatched.len().saturating_sub(LISTED);
+        let blank = self.rows.iter().filter(|row| !row.answered).count();
+        for (count, what) in [
+            (more, "more answers are no labels"),
+            (self.unmatched.len(), "answers are no labels of the codebook and are left blank"),
+            (self.failed, "requests failed or were refused; their codes are blank"),
+            (blank, "rows have no answer"),
+            (self.repeated, "answers have the custom_id of an earlier one and are left out"),
+            (self.unknown, "lines are neither examples nor parts of a batch"),
+            (barred, "codes stand under a closed gate and are left out"),
+        ] {
+            if count > 0 {
+                messages.warn(&format!("{count} {what}"));
+            }
+        }
+        let rows = self.rows.len();
+        messages.note(&format!("wrote {rows} rows to {}", args.output.display()));
+    }
+}

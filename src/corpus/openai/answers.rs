@@ -1,0 +1,238 @@
+//! From what a model wrote to codes: a bare label, an object by tier, or a line for every tier.
+
+use serde_json::Value;
+
+use crate::codebook::{CellSlip, CellValue, Codebook, TierKind};
+use crate::error::nearest;
+
+/// A part of an answer that is no label of the codebook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unmatched {
+    /// The tier, where the answer names one.
+    pub tier: Option<usize>,
+    /// What stands there.
+    pub value: String,
+    /// The label that was probably meant.
+    pub nearest: Option<String>,
+}
+
+/// What was understood of an answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answered {
+    /// The tiers that are answered.
+    pub cells: Vec<(usize, CellValue)>,
+    /// What is no label.
+    pub unmatched: Vec<Unmatched>,
+}
+
+/// Reads an answer; `tier` is the one that was asked, if only one was. Capitals, quotes, a full stop
+/// at the end, and spaces or hyphens for `_` are forgiven, nothing else is guessed.
+pub fn read_answer(codebook: &Codebook, tier: Option<usize>, answer: &str) -> Answered {
+    let answer = unfenced(answer.trim());
+    if answer.starts_with('{')
+        && let Ok(Value::Object(object)) = serde_json::from_str::<Value>(answer)
+    {
+        let tiers = object.iter().filter_map(|(key, value)| Some((named(codebook, key)?, value)));
+        return collect(codebook, answer, tiers.map(|(tier, value)| (tier, cell_of(value))));
+    }
+    let lines = || answer.lines().map(str::trim).filter(|line| !line.is_empty());
+    let split = |line: &str| {
+        let at = line.find([':', '='])?;
+        let value = line[at + 1..].trim().to_owned();
+        Some((named(codebook, &line[..at])?, Some(value)))
+    };
+    let by_line: Vec<(usize, Option<String>)> = lines().filter_map(split).collect();
+    if !by_line.is_empty() && by_line.len() == lines().count() {
+        return collect(codebook, answer, by_line.into_iter());
+    }
+    let own = tier.or_else(|| (codebook.tiers.len() == 1).then_some(0));
+    match own.or_else(|| only_tier_with(codebook, answer)) {
+        Some(tier) => collect(codebook, answer, [(tier, Some(answer.to_owned()))].into_iter()),
+        None => Answered { cells: Vec::new(), unmatched: vec![stranger(codebook, answer)] },
+    }
+}
+
+/// An answer that names no tier and no label that only one tier has.
+fn stranger(codebook: &Codebook, answer: &str) -> Unmatched {
+    let labels = codebook.tiers.iter().flat_map(|tier| &tier.labels);
+    let near = nearest(&plain(answer), labels.map(|label| label.name.as_str()));
+    Unmatched { tier: None, value: answer.to_owned(), nearest: near.map(str::to_owned) }
+}
+
+fn collect(
+    codebook: &Codebook,
+    answer: &str,
+    tiers: impl Iterator<Item = (usize, Option<String>)>,
+) -> Answered {
+    let mut answered = Answered::default();
+    for (tier, value) in tiers {
+        let Some(value) = value else {
+            let value = "a value that is no text".to_owned();
+            answered.unmatched.push(Unmatched { tier: Some(tier), value, nearest: None });
+            continue;
+        };
+        let (cell, slips) = codebook.parse_cell(tier, &written(codebook, tier, &value));
+        let before = answered.unmatched.len();
+        for slip in slips {
+            let (value, near) = match slip {
+                CellSlip::LabelForm { .. } => continue,
+                CellSlip::UnknownLabel { value, nearest } => (value, nearest),
+                CellSlip::SeveralLabels | CellSlip::NoneWithLabels => (value.clone(), None),
+            };
+            answered.unmatched.push(Unmatched { tier: Some(tier), value, nearest: near });
+        }
+        if answered.unmatched.len() == before {
+            answered.cells.push((tier, cell));
+        }
+    }
+    if answered.cells.is_empty() && answered.unmatched.is_empty() {
+        answered.unmatched.push(stranger(codebook, answer));
+    }
+    answered
+}
+
+/// What stands between the marks of a fenced block, or all of it.
+fn unfenced(answer: &str) -> &str {
+    let Some(inner) = answer.strip_prefix("```").and_then(|rest| rest.strip_suffix("```")) else {
+        return answer;
+    };
+    inner.split_once('\n').map_or(inner, |(_, body)| body).trim()
+}
+
+/// A value of an object as the cell of a table; nothing for numbers, objects and the like.
+fn cell_of(value: &Value) -> Option<String> {
+    match value {
+        Value::Null => Some(String::new()),
+        Value::String(text) => Some(text.clone()),
+        Value::Array(items) if items.is_empty() => Some("none".to_owned()),
+        Value::Array(items) => {
+            let texts: Option<Vec<&str>> = items.iter().map(Value::as_str).collect();
+            texts.map(|texts| texts.join("|"))
+        }
+        _ => None,
+    }
+}
+
+/// Without capitals, quotes and spaces around, and a full stop at the end.
+fn plain(text: &str) -> String {
+    let quotes = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | '*');
+    text.trim_matches(quotes).trim_end_matches('.').trim_matches(quotes).to_lowercase()
+}
+
+/// A label as the codebook writes it, where only spaces or hyphens stand for `_`.
+fn label_like(codebook: &Codebook, tier: usize, text: &str) -> String {
+    let text = plain(text);
+    let joined = text.replace([' ', '-'], "_");
+    match codebook.tiers[tier].label_index(&joined) {
+        Some(_) => joined,
+        None => text,
+    }
+}
+
+fn written(codebook: &Codebook, tier: usize, value: &str) -> String {
+    if codebook.tiers[tier].kind == TierKind::Single {
+        return label_like(codebook, tier, value);
+    }
+    let inner = plain(value);
+    let inner = inner.strip_prefix('[').and_then(|v| v.strip_suffix(']')).unwrap_or(&inner);
+    let parts = inner.split(['|', ',', ';', '\n']).map(|part| label_like(codebook, tier, part));
+    parts.filter(|part| !part.is_empty()).collect::<Vec<String>>().join("|")
+}
+
+fn named(codebook: &Codebook, name: &str) -> Option<usize> {
+    codebook.tier_index(&plain(name).replace([' ', '-'], "_"))
+}
+
+/// The only tier that has this label.
+fn only_tier_with(codebook: &Codebook, answer: &str) -> Option<usize> {
+    let has = |tier: &usize| {
+        let label = label_like(codebook, *tier, answer);
+        codebook.tiers[*tier].label_index(&label).is_some()
+    };
+    let mut tiers = (0..codebook.tiers.len()).filter(has);
+    tiers.next().filter(|_| tiers.next().is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codebook::LabelSet;
+    use proptest::prelude::*;
+    use proptest::test_runner::RngSeed;
+
+    fn book() -> Codebook {
+        Codebook::find("llm-mental-health").unwrap()
+    }
+
+    fn cells(tier: Option<usize>, answer: &str) -> Vec<(usize, String)> {
+        let book = book();
+        let found = read_answer(&book, tier, answer);
+        assert_eq!(found.unmatched, [], "{answer}");
+        let cell = |(tier, value): (usize, CellValue)| match value {
+            CellValue::Labels(set) => {
+                (tier, book.display_cell(tier, &crate::codebook::Code::Coded(set)))
+            }
+            other => (tier, format!("{other:?}")),
+        };
+        found.cells.into_iter().map(cell).collect()
+    }
+
+    #[test]
+    fn labels_are_understood_in_every_form() {
+        let use_ = vec![(0, "personal_use".to_owned())];
+        for answer in [
+            "personal_use",
+            " Personal use.\n",
+            "\"personal-use\"",
+            "experience: personal_use",
+            "{\"experience\": \"personal_use\"}",
+            "```json\n{\"Experience\":\"personal use\"}\n```",
+        ] {
+            assert_eq!(cells(None, answer), use_, "{answer}");
+        }
+        let topics = vec![(2, "anonymity|other".to_owned())];
+        for answer in ["anonymity, other", "other|anonymity", "[anonymity, other]"] {
+            assert_eq!(cells(Some(2), answer), topics, "{answer}");
+        }
+        assert_eq!(cells(None, "{\"topics\":[\"anonymity\",\"other\"]}"), topics);
+        assert_eq!(cells(None, "{\"topics\":[]}"), [(2, "none".to_owned())]);
+        assert_eq!(cells(None, "{\"topics\":null}"), [(2, "Blank".to_owned())]);
+        assert_eq!(cells(None, "attitude: mixed\ntopics: none").len(), 2);
+    }
+
+    #[test]
+    fn nothing_is_guessed() {
+        let book = book();
+        let found = read_answer(&book, Some(1), "postive");
+        assert_eq!(found.cells, []);
+        assert_eq!(found.unmatched[0].nearest.as_deref(), Some("positive"));
+        for answer in
+            ["I think it is positive", "{\"mood\":\"positive\"}", "{\"attitude\":3}", "", "{"]
+        {
+            let found = read_answer(&book, None, answer);
+            assert_eq!((found.cells.len(), found.unmatched.len()), (0, 1), "{answer}");
+        }
+        // One label of two is not half an answer.
+        let found = read_answer(&book, Some(2), "anonymity, speed");
+        assert_eq!((found.cells.len(), found.unmatched.len()), (0, 1));
+        let both = read_answer(&book, None, "{\"experience\":\"off_topic\",\"attitude\":\"x\"}");
+        assert_eq!(both.cells, [(0, CellValue::Labels(LabelSet::one(2)))]);
+        assert_eq!(both.unmatched[0].tier, Some(1));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            rng_seed: RngSeed::Fixed(1),
+            ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn any_answer_is_read_without_panic(answer in "[\\PC\n]{0,60}") {
+            for tier in [None, Some(0), Some(2)] {
+                let found = read_answer(&book(), tier, &answer);
+                prop_assert!(!found.cells.is_empty() || !found.unmatched.is_empty());
+            }
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! OpenAI's JSONL files: chat fine-tuning examples, and inputs and outputs of the Batch API in both
+//! their shapes, chat completions and responses.
+
+mod answers;
+
+use serde_json::Value;
+
+pub use answers::{Answered, Unmatched, read_answer};
+
+/// What one line of such a file says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Line {
+    /// A fine-tuning example.
+    Example {
+        /// The user's last message.
+        text: String,
+        /// The assistant's last message that is to be learned from.
+        reply: Option<Reply>,
+    },
+    /// What was asked in a batch.
+    Asked {
+        /// The request's own name.
+        id: String,
+        /// The user's last message.
+        text: String,
+    },
+    /// What was answered in a batch; nothing if the request failed or was refused.
+    Answered {
+        /// The request's own name.
+        id: String,
+        /// The answer.
+        reply: Option<Reply>,
+    },
+    /// None of these.
+    Unknown,
+}
+
+/// An answer as the model wrote it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reply {
+    /// The text.
+    pub content: String,
+    /// The sum of its tokens' log-probabilities, where they were asked for.
+    pub log_probability: Option<f64>,
+}
+
+/// Reads one line of any of these files.
+pub fn read_line(line: &Value) -> Line {
+    if let Some(messages) = line["messages"].as_array() {
+        return Line::Example { text: last_of(messages, "user"), reply: example_reply(messages) };
+    }
+    let id = match &line["custom_id"] {
+        Value::String(id) => id.clone(),
+        Value::Number(id) => id.to_string(),
+        _ => return Line::Unknown,
+    };
+    if line.get("response").is_some() || line.get("error").is_some() {
+        let response = &line["response"];
+        let failed = !line["error"].is_null()
+            || response["status_code"].as_u64().is_some_and(|status| status != 200);
+        return Line::Answered { id, reply: if failed { None } else { reply(&response["body"]) } };
+    }
+    let body = &line["body"];
+    match (body["messages"].as_array(), &body["input"]) {
+        (Some(messages), _) => Line::Asked { id, text: last_of(messages, "user") },
+        (None, Value::Array(items)) => Line::Asked { id, text: last_of(items, "user") },
+        (None, Value::String(text)) => Line::Asked { id, text: text.clone() },
+        _ => Line::Unknown,
+    }
+}
+
+/// The last message of a role.
+fn last_of(messages: &[Value], role: &str) -> String {
+    let own = messages.iter().rev().find(|message| message["role"] == role);
+    own.map_or_else(String::new, |message| content(&message["content"]))
+}
+
+/// A message's text, whether it stands alone or in parts.
+fn content(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(parts) => {
+            let texts = parts.iter().filter_map(|part| part["text"].as_str());
+            texts.collect::<Vec<&str>>().join("\n")
+        }
+        _ => String::new(),
+    }
+}
+
+/// The last message of the assistant whose weight is not 0.
+fn example_reply(messages: &[Value]) -> Option<Reply> {
+    let counts = |message: &&Value| {
+        message["role"] == "assistant" && message["weight"].as_f64().is_none_or(|w| w != 0.0)
+    };
+    let message = messages.iter().rev().find(counts)?;
+    Some(Reply { content: content(&message["content"]), log_probability: None })
+}
+
+fn reply(body: &Value) -> Option<Reply> {
+    if let Some(choice) = body["choices"].as_array().and_then(|choices| choices.first()) {
+        let message = &choice["message"];
+        let content = content(&message["content"]);
+        let given = !content.trim().is_empty() && message["refusal"].is_null();
+        let log_probability = sum_of(&choice["logprobs"]["content"]);
+        return given.then_some(Reply { content, log_probability });
+    }
+    let parts = body["output"].as_array()?.iter().filter_map(|item| item["content"].as_array());
+    let texts: Vec<&Value> = parts.flatten().filter(|part| part["type"] == "output_text").collect();
+    let content: Vec<&str> = texts.iter().filter_map(|part| part["text"].as_str()).collect();
+    let content = content.join("\n");
+    let sums = texts.iter().filter_map(|part| sum_of(&part["logprobs"]));
+    let log_probability = sums.reduce(|a, b| a + b);
+    (!content.trim().is_empty()).then_some(Reply { content, log_probability })
+}
+
+/// The sum of a list of tokens' log-probabilities.
+fn sum_of(tokens: &Value) -> Option<f64> {
+    let tokens = tokens.as_array().filter(|tokens| !tokens.is_empty())?;
+    tokens.iter().map(|token| token["logprob"].as_f64()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use proptest::test_runner::RngSeed;
+
+    fn line(text: &str) -> Line {
+        read_line(&serde_json::from_str(text).unwrap())
+    }
+
+    fn said(content: &str, log_probability: Option<f64>) -> Option<Reply> {
+        Some(Reply { content: content.into(), log_probability })
+    }
+
+    #[test]
+    fn examples_give_the_answer_that_counts() {
+        let found = line(
+            r#"{"messages":[{"role":"system","content":"s"},{"role":"user","content":"t"},
+            {"role":"assistant","content":"a"},{"role":"assistant","content":"b","weight":0}]}"#,
+        );
+        assert_eq!(found, Line::Example { text: "t".into(), reply: said("a", None) });
+    }
+
+    #[test]
+    fn both_shapes_of_batches_are_read() {
+        let chat = r#"{"custom_id":"7","error":null,"response":{"status_code":200,"body":{"choices":
+            [{"message":{"content":"x","refusal":null},"logprobs":{"content":[{"logprob":-0.5},
+            {"logprob":-0.25}]}}]}}}"#;
+        let expected = |reply| Line::Answered { id: "7".into(), reply };
+        assert_eq!(line(chat), expected(said("x", Some(-0.75))));
+        let responses = r#"{"custom_id":7,"error":null,"response":{"status_code":200,"body":{"output":
+            [{"type":"reasoning"},{"content":[{"type":"output_text","text":"x"}]}]}}}"#;
+        assert_eq!(line(responses), expected(said("x", None)));
+        for failed in [
+            r#"{"custom_id":"7","response":null,"error":{"code":"batch_expired"}}"#,
+            r#"{"custom_id":"7","response":{"status_code":500,"body":{}},"error":null}"#,
+            r#"{"custom_id":"7","error":null,"response":{"status_code":200,"body":{"choices":
+            [{"message":{"content":null,"refusal":"no"}}]}}}"#,
+        ] {
+            assert_eq!(line(failed), expected(None), "{failed}");
+        }
+        let asked = r#"{"custom_id":"7","body":{"messages":[{"role":"user","content":[{"type":"text",
+            "text":"t"}]}]}}"#;
+        assert_eq!(line(asked), Line::Asked { id: "7".into(), text: "t".into() });
+        let asked = r#"{"custom_id":"7","body":{"input":"t"}}"#;
+        assert_eq!(line(asked), Line::Asked { id: "7".into(), text: "t".into() });
+        assert_eq!(line("[1]"), Line::Unknown);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            rng_seed: RngSeed::Fixed(1),
+            ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn any_json_is_read_without_panic(keys in proptest::collection::vec(0usize..8, 1..6)) {
+            let names = ["messages", "custom_id", "response", "body", "choices", "output", "error", "input"];
+            let mut value = Value::Null;
+            for key in keys {
+                let inner = if key % 2 == 0 { Value::Array(vec![value]) } else { value };
+                value = serde_json::json!({ names[key]: inner, "custom_id": "1" });
+            }
+            read_line(&value);
+        }
+    }
+}
