@@ -74,7 +74,11 @@ pub fn run(args: &AgreeArgs, global: &Global) -> Result<Outcome> {
     require(&codings, &args.humans)?;
     let humans = (!args.humans.is_empty()).then_some(args.humans.as_slice());
     let tiers = coder_agreement(&codebook, &codings, humans, global.seed);
-    if tiers.iter().all(|(_, tier)| tier.asked.n == 0.0) {
+    let compared = |tier: &TierAgreement| {
+        let views = [Some(&tier.asked), tier.with_not_asked.as_ref()];
+        views.into_iter().flatten().any(|view| view.pairs.iter().any(|pair| pair.n > 0.0))
+    };
+    if !tiers.iter().any(|(_, tier)| compared(tier)) {
         return Err(Error::data("no row is coded by two coders").advise(
             "give the tables of at least two coders who coded the same ids, \
              in columns <tier>__<coder>",

@@ -16,8 +16,14 @@ pub struct Confusion {
 /// Sensitivity and specificity together must exceed 1 by this much, less their error.
 const LEAST: f64 = 0.1;
 
-/// The corrected share of the rows of `rest`, from gold rows of any known design.
-pub(super) fn of_gold(gold: &Gold, rest: &Sums, alone: &Linear) -> Result<Confusion, Note> {
+/// The corrected share of the rows of `rest`, from gold rows of any known design. `of_process` is the
+/// variance of the whole corpus's share, if the interval is to hold for its process.
+pub(super) fn of_gold(
+    gold: &Gold,
+    rest: &Sums,
+    alone: &Linear,
+    of_process: f64,
+) -> Result<Confusion, Note> {
     let plain = |values: &[f64]| values.iter().all(|value| *value == 1.0);
     if !plain(gold.d) || !plain(gold.model_d) || rest.denominator != rest.rows {
         return Err(Note::NotForRatios);
@@ -32,7 +38,12 @@ pub(super) fn of_gold(gold: &Gold, rest: &Sums, alone: &Linear) -> Result<Confus
     let simple = share * (1.0 - share) / n;
     let effect = if simple > 0.0 { (alone.own_variance / simple).max(1.0) } else { 1.0 };
     let quantile = alone.quantile();
-    let found = rogan_gladen(counts, rest.numerator, rest.rows, effect, quantile);
+    let seen = rest.numerator / rest.rows;
+    let rows = match of_process > 0.0 {
+        true => (seen * (1.0 - seen) / of_process).clamp(1.0, rest.rows),
+        false => rest.rows,
+    };
+    let found = rogan_gladen(counts, seen * rows, rows, effect, quantile);
     found.ok_or(Note::PoorModel)
 }
 

@@ -4,6 +4,8 @@
 //! A corpus is coded by a model; a sample of it, drawn with known inclusion probabilities, is coded by
 //! people as well. Every share is a ratio of totals: the rows that carry a label over the rows that
 //! are counted (all of them, or those that carry another label), each row with its weight.
+//!
+#![doc = include_str!("COVERAGE.md")]
 
 mod confusion;
 mod design_based;
@@ -179,7 +181,9 @@ pub fn estimates(
             }
         }
     };
-    let corrected = match confusion::of_gold(gold, rest, &alone) {
+    let of_process = linear(gold, rest, known, Tuning::None, Target::Corpus)
+        .map_or(0.0, |corpus| (alone.own_variance - corpus.own_variance).max(0.0));
+    let corrected = match confusion::of_gold(gold, rest, &alone, of_process) {
         Ok(found) => Estimate {
             method: Method::RoganGladen,
             estimate: Some(alone.whole(joint.unwrap_or(found.share))),

@@ -6,6 +6,7 @@ mod harness;
 mod standin;
 mod study;
 
+mod agreement;
 mod check;
 mod classify;
 mod classify_bundle;
@@ -18,6 +19,7 @@ mod evaluate;
 mod export;
 mod folds;
 mod heads;
+mod imports;
 mod interruption;
 mod lexical;
 mod lora;

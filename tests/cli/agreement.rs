@@ -1,0 +1,256 @@
+//! `agree`, `compare` and `prevalence` on plain tables, without any model.
+
+use serde_json::Value;
+
+use crate::harness::Folder;
+
+const BOOK: &str = "format = 1\nname = \"b\"\nversion = \"1\"\nlanguage = \"en\"\ndescription = \"d\"\n\
+    [[tier]]\nname = \"use\"\nkind = \"single\"\nquestion = \"q\"\n\
+    label = [{ name = \"yes\", definition = \"d\" }, { name = \"no\", definition = \"d\" }]\n\
+    [[tier]]\nname = \"topics\"\nkind = \"multi\"\nquestion = \"q\"\nasked_when = { use = [\"yes\"] }\n\
+    label = [{ name = \"a\", definition = \"d\" }, { name = \"b\", definition = \"d\" }]\n";
+
+const SECRET: &str = "zanzibar";
+
+/// A study of `rows` rows: gold, two people, a model, and a group for every four rows.
+fn study(rows: usize) -> Folder {
+    let folder = Folder::new();
+    folder.file("b.toml", BOOK);
+    let columns = ["", "__ana", "__ben", "__cleo", "__bot"]
+        .map(|coder| format!("use{coder},topics{coder}"))
+        .join(",");
+    let mut table = format!("id,text,group,platform,likes,{columns}\n");
+    for row in 0..rows {
+        let gold = row % 3 == 0;
+        // Each coder is wrong on rows of their own.
+        let codes = [0, 7, 11, 13, 5].map(|step| {
+            let yes = gold != (step > 0 && row % step == 1);
+            let topics = ["a", "b", "a|b", "none"][row % 4];
+            if yes { format!("yes,{topics}") } else { "no,".to_owned() }
+        });
+        let platform = if row % 2 == 0 { "x" } else { "y" };
+        table += &format!(
+            "{row},{SECRET} {row},g{},{platform},{},{}\n",
+            row / 4,
+            row % 5,
+            codes.join(",")
+        );
+    }
+    folder.file("t.csv", table);
+    folder
+}
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().unwrap_or_else(|| panic!("{value} is no number"))
+}
+
+#[test]
+fn coders_are_compared_with_each_other() {
+    let folder = study(240);
+    let args =
+        ["agree", "b.toml", "t.csv", "--coders", "ana,ben,bot", "--humans", "ana,ben", "--json"];
+    let ran = folder.run(&args);
+    ran.exits(0).keeps_quiet_about(SECRET);
+    let json = ran.json();
+    assert_eq!(json["resampled"], "groups");
+    let tier = &json["tiers"]["use"];
+    assert_eq!((number(&tier["n"]), tier["pairs"].as_array().unwrap().len()), (240.0, 3));
+    let alpha = &tier["alpha"];
+    assert!(number(&alpha["lower"]) < number(&alpha["value"]));
+    assert!(number(&alpha["value"]) < number(&alpha["upper"]));
+    let kinds: Vec<&str> =
+        tier["pairs"].as_array().unwrap().iter().map(|p| p["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["human-human", "human-model", "human-model"]);
+    // Of the gated tier, rows that all let through, and all rows.
+    let topics = &json["tiers"]["topics"];
+    assert!(number(&topics["n"]) < number(&topics["with_not_asked"]["n"]));
+    assert!(number(&topics["lost_to_gate"]) > 0.0);
+    // Those who ask agree wholly: what they differ in is the gate.
+    assert_eq!(number(&topics["percent"]), 1.0);
+    assert!(number(&topics["with_not_asked"]["percent"]) < 1.0);
+    assert_eq!(folder.run(&args).stdout, ran.stdout);
+    folder.run(&args[..7]).exits(0).prints(&["human-model", "reliable (.800)"]);
+}
+
+#[test]
+fn gold_is_no_independent_coder() {
+    let folder = study(60);
+    let ran = folder.run(&["agree", "b.toml", "t.csv", "--coders", "gold,ana", "--json"]);
+    let json = ran.exits(0).json();
+    assert_eq!(json["tiers"]["use"]["pairs"][0]["not_independent"], true);
+    // Alone with the gold, no two coders are left.
+    assert_eq!(json["tiers"]["use"]["alpha"]["value"], Value::Null);
+}
+
+#[test]
+fn rows_to_adjudicate_are_written() {
+    let folder = study(60);
+    let args = ["agree", "b.toml", "t.csv", "--coders", "ana,ben", "--disagreements", "d.csv"];
+    folder.run(&args).exits(0);
+    let table = folder.read("d.csv");
+    let head = "id,text,disputed,use__ana,use__ben,topics__ana,topics__ben,use,topics\n";
+    assert!(table.starts_with(head), "{table}");
+    assert!(table.contains(&format!("8,{SECRET} 8,use|topics,yes,no,a,,,\n")), "{table}");
+    folder.run(&args).exits(2);
+}
+
+#[test]
+fn too_little_to_agree_on_is_said() {
+    let folder = study(10);
+    folder.run(&["agree", "b.toml", "t.csv", "--coders", "ana"]).exits(3);
+    folder.run(&["agree", "b.toml", "t.csv", "--coders", "ana,annika"]).exits(3).says(&["ana"]);
+    folder.run(&["agree", "b.toml", "t.csv", "--coders", "ana,ben", "--humans", "zoe"]).exits(3);
+    // One row, all the same, a label never used, every gate closed.
+    for (name, rows) in [("one", "1,no,,no,\n"), ("same", "1,no,,no,\n2,no,,no,\n3,no,,no,\n")] {
+        let file = format!("{name}.csv");
+        folder.file(&file, format!("id,use__x,topics__x,use__y,topics__y\n{rows}"));
+        let ran = folder.run(&["agree", "b.toml", &file]);
+        ran.exits(0).keeps_quiet_about("NaN");
+        let json = folder.run(&["agree", "b.toml", &file, "--json"]);
+        assert_eq!(json.exits(0).json()["tiers"]["use"]["alpha"]["value"], Value::Null);
+    }
+}
+
+#[test]
+fn two_coders_stand_against_gold() {
+    let folder = study(240);
+    let args = [
+        "compare",
+        "b.toml",
+        "t.csv",
+        "--a",
+        "cleo",
+        "--b",
+        "bot",
+        "--humans",
+        "ana,ben,cleo",
+        "--margin",
+        "0.05",
+        "--json",
+    ];
+    let ran = folder.run(&args);
+    ran.exits(0).keeps_quiet_about(SECRET).says(&["not independent"]);
+    let json = ran.json();
+    let tier = &json["tiers"]["use"];
+    let difference = number(&tier["a"]["macro_f1"]) - number(&tier["b"]["macro_f1"]);
+    assert!((number(&tier["macro_f1_difference"]["value"]) - difference).abs() < 1e-12);
+    for figure in ["lower", "upper", "p", "p_holm"] {
+        number(&tier["macro_f1_difference"][figure]);
+    }
+    assert_eq!(tier["mcnemar"]["assumes_independent_rows"], true);
+    assert!(number(&tier["mcnemar"]["p_holm"]) >= number(&tier["mcnemar"]["p"]));
+    assert_eq!(tier["non_inferiority"]["non_inferior"], true);
+    assert_eq!(tier["alternative_annotators"]["a"]["humans"].as_array().unwrap().len(), 3);
+    assert_eq!(json["margin"], 0.05);
+    assert!(json["tiers"]["topics"]["asked"]["n"].as_u64() < tier["n"].as_u64());
+    assert_eq!(folder.run(&args).stdout, ran.stdout);
+    folder.run(&args[..7]).exits(0).prints(&["primary", "assumes independent rows"]);
+    folder.run(&["compare", "b.toml", "t.csv", "--a", "bot", "--b", "bot"]).exits(2);
+}
+
+#[test]
+fn the_figures_are_those_of_evaluate() {
+    // 4 rows by hand: gold yes yes no no, a yes no no no, b yes yes no (missing).
+    let folder = Folder::new();
+    folder.file("b.toml", BOOK);
+    folder
+        .file("t.csv", "id,use,use__a,use__b\n1,yes,yes,yes\n2,yes,no,yes\n3,no,no,no\n4,no,no,\n");
+    let ran = folder.run(&["compare", "b.toml", "t.csv", "--a", "a", "--b", "b", "--json"]);
+    let tier = &ran.exits(0).json()["tiers"]["use"];
+    assert_eq!((number(&tier["n"]), number(&tier["left_out"]["only_a"])), (3.0, 1.0));
+    // F1 of yes 2/3, of no 2/3.
+    assert!((number(&tier["a"]["macro_f1"]) - 2.0 / 3.0).abs() < 1e-12);
+    assert_eq!(number(&tier["b"]["accuracy"]), 1.0);
+}
+
+/// The gold of every fourth row, as a table of its own.
+fn gold_of(folder: &Folder, rows: usize, pi: &str) {
+    let mut table = format!("id,use,topics{}\n", if pi.is_empty() { "" } else { ",pi" });
+    for row in (0..rows).step_by(4) {
+        let codes = if row % 3 == 0 { "yes,a" } else { "no," };
+        let pi = if pi.is_empty() { String::new() } else { format!(",{pi}") };
+        table += &format!("{row},{codes}{pi}\n");
+    }
+    folder.file("gold.csv", table);
+}
+
+#[test]
+fn shares_are_corrected_by_gold_of_known_design() {
+    let folder = study(1_200);
+    gold_of(&folder, 1_200, "");
+    let args = ["prevalence", "b.toml", "t.csv", "--coder", "bot", "--gold", "gold.csv"];
+    folder.run(&args).exits(2).says(&["--design srs"]);
+    let run = |more: &[&str]| {
+        let mut args = args.to_vec();
+        args.extend(more);
+        let ran = folder.run(&args);
+        ran.exits(0).keeps_quiet_about(SECRET).keeps_quiet_about("NaN");
+        ran
+    };
+    let json = run(&["--design", "srs", "--json"]).json();
+    let of = |json: &Value, method: &str, label: &str, of: &str| -> Value {
+        let rows = json["rows"].as_array().unwrap();
+        let own = rows.iter().find(|r| {
+            r["method"] == method && r["label"] == label && r["of"] == of && r["value"].is_null()
+        });
+        own.unwrap_or_else(|| panic!("no {method} of {label}")).clone()
+    };
+    let (naive, corrected) =
+        (of(&json, "naive", "yes", "all"), of(&json, "ppi_plus_plus", "yes", "all"));
+    // A third of the rows are yes; the model says so of rather more.
+    assert!(number(&naive["estimate"]) > 0.36, "{naive}");
+    assert!((number(&corrected["estimate"]) - 1.0 / 3.0).abs() < 0.03, "{corrected}");
+    assert!(number(&corrected["lower"]) < 1.0 / 3.0 && number(&corrected["upper"]) > 1.0 / 3.0);
+    assert_eq!(
+        (&corrected["primary"], number(&corrected["n_corpus"])),
+        (&Value::Bool(true), 1_200.0)
+    );
+    let asked = of(&json, "gold_only", "a", "asked");
+    assert_eq!(number(&asked["estimate"]), 1.0);
+    assert!(json["rows"].as_array().unwrap().last().unwrap()["method"] == "naive");
+    gold_of(&folder, 1_200, "0.25");
+    let with_pi = run(&["--json"]).json();
+    let same = of(&with_pi, "ppi_plus_plus", "yes", "all");
+    assert!((number(&same["estimate"]) - number(&corrected["estimate"])).abs() < 1e-12);
+    let by = run(&["--by", "platform", "--weight", "likes", "--among", "use=yes", "--json"]).json();
+    let values: Vec<&str> =
+        by["rows"].as_array().unwrap().iter().filter_map(|row| row["value"].as_str()).collect();
+    assert!(values.contains(&"x") && values.contains(&"y"));
+    run(&["-o", "p.csv"]).prints(&["of comments"]);
+    assert!(folder.read("p.csv").starts_with("tier,label,of,by,value,method,estimate,lower,upper"));
+}
+
+#[test]
+fn gold_that_trained_estimates_nothing() {
+    let folder = study(400);
+    let table = folder.read("t.csv");
+    let mut lines = table.lines();
+    let mut gold = "id,use,topics,split\n".to_owned();
+    lines.next();
+    for row in 0..400 {
+        let codes = if row % 3 == 0 { "yes,a" } else { "no," };
+        let split = if row % 2 == 0 { "train" } else { "test" };
+        gold += &format!("{row},{codes},{split}\n");
+    }
+    folder.file("gold.csv", &gold);
+    let args = [
+        "prevalence",
+        "b.toml",
+        "t.csv",
+        "--coder",
+        "bot",
+        "--gold",
+        "gold.csv",
+        "--design",
+        "srs",
+        "--json",
+    ];
+    let json = folder.run(&args).exits(0).json();
+    assert_eq!((number(&json["counts"]["used"]), number(&json["counts"]["gold"])), (200.0, 200.0));
+    // All gold of the rest is known: the share is that of the whole corpus, without error.
+    let first = &json["rows"][0];
+    assert!((number(&first["estimate"]) - 134.0 / 400.0).abs() < 1e-12, "{first}");
+    assert_eq!(first["lower"], first["upper"]);
+    folder.file("gold.csv", gold.replace("test", "validation"));
+    folder.run(&args).exits(3).says(&["used in training"]);
+}

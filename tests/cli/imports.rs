@@ -1,0 +1,133 @@
+//! `import`: a hosted model's answers and TikTok's pages as tables.
+
+use crate::harness::Folder;
+
+const SECRET: &str = "zanzibar";
+
+fn answer(id: &str, content: &str) -> String {
+    let content = serde_json::to_string(content).unwrap();
+    format!(
+        "{{\"id\":\"r\",\"custom_id\":\"{id}\",\"error\":null,\"response\":{{\"status_code\":200,\"body\":\
+         {{\"choices\":[{{\"message\":{{\"content\":{content},\"refusal\":null}}}}]}}}}}}\n"
+    )
+}
+
+fn asked(id: &str, text: &str) -> String {
+    format!(
+        "{{\"custom_id\":\"{id}\",\"method\":\"POST\",\"url\":\"/v1/chat/completions\",\"body\":{{\"messages\":\
+         [{{\"role\":\"system\",\"content\":\"s\"}},{{\"role\":\"user\",\"content\":\"{text}\"}}]}}}}\n"
+    )
+}
+
+const OPENAI: [&str; 8] =
+    ["import", "openai", "out.jsonl", "--codebook", "llm-mental-health", "--coder", "gpt4o", "-o"];
+
+#[test]
+fn a_batch_becomes_a_coder() {
+    let folder = Folder::new();
+    let failed = "{\"custom_id\":\"d\",\"response\":null,\"error\":{\"code\":\"batch_expired\"}}\n";
+    let output = answer("b", "{\"experience\":\"off_topic\",\"attitude\":\"positive\"}")
+        + &answer("a", "experience: personal_use\nattitude: Positive.\ntopics: anonymity, other")
+        + failed
+        + &answer("a", "experience: off_topic");
+    folder.file("out.jsonl", output);
+    let texts = ["a", "b", "c", "d"].map(|id| asked(id, &format!("{SECRET} {id}"))).concat();
+    folder.file("in.jsonl", texts);
+    let mut args = OPENAI.to_vec();
+    args.extend(["gpt4o.csv", "--input", "in.jsonl"]);
+    let ran = folder.run(&args);
+    ran.exits(0).keeps_quiet_about(SECRET);
+    ran.says(&[
+        "1 requests failed",
+        "1 answers have the custom_id",
+        "1 codes stand under a closed gate",
+    ]);
+    let expected = format!(
+        "id,text,experience__gpt4o,attitude__gpt4o,topics__gpt4o\n\
+         a,{SECRET} a,personal_use,positive,anonymity|other\n\
+         b,{SECRET} b,off_topic,,\nc,{SECRET} c,,,\nd,{SECRET} d,,,\n"
+    );
+    assert_eq!(folder.read("gpt4o.csv"), expected);
+    folder.run(&args).exits(2);
+    args.push("--force");
+    folder.run(&args).exits(0);
+}
+
+#[test]
+fn what_is_no_label_is_listed_and_left_blank() {
+    let folder = Folder::new();
+    folder.file(
+        "out.jsonl",
+        answer("a", "experience: personal_usage")
+            + &answer("b", &format!("it is {SECRET}, you see")),
+    );
+    let mut args = OPENAI.to_vec();
+    args.push("o.csv");
+    let ran = folder.run(&args);
+    ran.exits(1).keeps_quiet_about(SECRET);
+    ran.says(&["line 1, id 'a', experience: 'personal_usage'", "personal_use", "line 2, id 'b'"]);
+    let head = "id,experience__gpt4o,attitude__gpt4o,topics__gpt4o\n";
+    assert_eq!(folder.read("o.csv"), format!("{head}a,,,\nb,,,\n"));
+}
+
+#[test]
+fn one_fine_tuned_model_a_tier_answers_with_bare_labels() {
+    let folder = Folder::new();
+    folder.file("out.jsonl", answer("a", "positive") + &answer("b", "mixed"));
+    let mut args = OPENAI.to_vec();
+    args.extend(["o.csv", "--tier", "attitude"]);
+    folder.run(&args).exits(0);
+    assert!(folder.read("o.csv").ends_with("a,,positive,\nb,,mixed,\n"));
+    args[8] = "x.csv";
+    args[10] = "atitude";
+    folder.run(&args).exits(2).says(&["attitude"]);
+}
+
+#[test]
+fn examples_and_log_probabilities_are_read() {
+    let folder = Folder::new();
+    let example = "\u{feff}{\"messages\":[{\"role\":\"user\",\"content\":\"t1\"},\
+        {\"role\":\"assistant\",\"content\":\"off_topic\"}]}\n";
+    folder.file("out.jsonl", example);
+    let mut args = OPENAI.to_vec();
+    args.push("o.csv");
+    folder.run(&args).exits(0);
+    assert!(folder.read("o.csv").ends_with("1,t1,off_topic,,\n"));
+    let sure = "{\"custom_id\":\"7\",\"error\":null,\"response\":{\"status_code\":200,\"body\":{\"output\":\
+        [{\"content\":[{\"type\":\"output_text\",\"text\":\"off_topic\",\"logprobs\":[{\"logprob\":-0.5},\
+        {\"logprob\":-0.5}]}]}]}}}\n";
+    folder.file("out.jsonl", sure);
+    args[8] = "p.csv";
+    folder.run(&args).exits(0);
+    assert!(folder.read("p.csv").starts_with("id,experience__gpt4o,experience__gpt4o_p,"));
+    assert!(folder.read("p.csv").contains("7,off_topic,0.367879,"));
+    folder.file("out.jsonl", "not json\n");
+    args[8] = "q.csv";
+    folder.run(&args).exits(3).says(&["line 1"]);
+    assert!(!folder.entries().iter().any(|name| name.starts_with("q.csv")));
+}
+
+#[test]
+fn pages_of_comments_become_a_table() {
+    let folder = Folder::new();
+    let page = |comments: &str| {
+        format!(
+            "{{\"data\":{{\"comments\":[{comments}],\"has_more\":false}},\"error\":{{\"code\":\"ok\"}}}}\n"
+        )
+    };
+    let one = "{\"id\":7234567890123456789,\"video_id\":\"71\",\"text\":\"a, b\",\"create_time\":1700000000,\
+        \"like_count\":3,\"reply_count\":0,\"parent_comment_id\":\"71\"}";
+    let two = "{\"id\":\"2\",\"video_id\":\"71\",\"text\":\"\"}";
+    folder.file("a.json", page(one));
+    folder.file("b.json", page(two) + &page(one));
+    let ran = folder.run(&["import", "tiktok", "a.json", "b.json", "-o", "c.csv"]);
+    ran.exits(0).says(&["1 comments were there already", "1 comments have no text"]);
+    assert_eq!(
+        folder.read("c.csv"),
+        "id,group,text,created,like_count,reply_count,parent_comment_id\n\
+         7234567890123456789,71,\"a, b\",2023-11-14T22:13:20Z,3,0,71\n2,71,,,,,\n"
+    );
+    folder.file("d.json", "{\"data\"");
+    folder.run(&["import", "tiktok", "d.json", "-o", "d.csv"]).exits(3);
+    assert!(!folder.entries().iter().any(|name| name.starts_with("d.csv")));
+}
