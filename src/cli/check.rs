@@ -11,13 +11,14 @@ use serde_json::{Value, json};
 
 use super::counts::{counts_json, counts_table};
 use super::input::InputArgs;
+use super::messages::Messages;
 use super::suspects::Suspects;
 use super::table::{Table, print, print_json};
 use super::{Global, Outcome};
 use crate::codebook::Codebook;
 use crate::corpus::{
-    GoldRow, GoldTable, Problem, TableReader, TierCounts, coders, count_codes, near_duplicates,
-    read_gold_from,
+    GoldRow, GoldTable, Problem, TableReader, TierCounts, WholeFile, coders, count_codes,
+    near_duplicates, read_gold_from, refuse_existing,
 };
 use crate::error::{Error, Result};
 
@@ -35,8 +36,14 @@ pub struct CheckArgs {
     #[arg(value_name = "CODEBOOK")]
     codebook: String,
     /// Tables with one column per tier (or <tier>__<coder>); - is standard input
-    #[arg(value_name = "DATA", required = true)]
+    #[arg(value_name = "DATA", required_unless_present = "manual")]
     data: Vec<PathBuf>,
+    /// Write the codebook as a page to print for coders
+    #[arg(long, value_name = "FILE", env = "CONFIDE_MANUAL")]
+    manual: Option<PathBuf>,
+    /// Replace a manual that exists
+    #[arg(long, env = "CONFIDE_FORCE", value_parser = FalseyValueParser::new())]
+    force: bool,
     /// A bundle trained with --folds: also list codes that models contradict which had not seen
     /// them
     #[arg(long, value_name = "BUNDLE", env = "CONFIDE_WITH")]
@@ -48,8 +55,16 @@ pub struct CheckArgs {
     input: InputArgs,
 }
 
-pub fn run(args: &CheckArgs, _global: &Global) -> Result<Outcome> {
+pub fn run(args: &CheckArgs, global: &Global) -> Result<Outcome> {
     let codebook = Codebook::find(&args.codebook)?;
+    if let Some(manual) = &args.manual {
+        refuse_existing(manual, args.force)?;
+        WholeFile::write_all_to(manual, codebook.manual().as_bytes())?;
+        Messages::new(global).note(&format!("wrote {}", manual.display()));
+        if args.data.is_empty() {
+            return Ok(Outcome::Done);
+        }
+    }
     let mut tables = Vec::new();
     for path in &args.data {
         tables.extend(read(path, &codebook, args)?);

@@ -18,6 +18,7 @@ mod prevalence;
 mod process;
 mod pull;
 mod quickstart;
+mod sample;
 mod split;
 mod suspects;
 mod table;
@@ -87,6 +88,7 @@ enum Command {
     Agree(agree::AgreeArgs),
     Compare(compare::CompareArgs),
     Prevalence(prevalence::PrevalenceArgs),
+    Sample(Box<sample::SampleArgs>),
     Import(import::ImportArgs),
     Export(export::ExportArgs),
     Quickstart(quickstart::QuickstartArgs),
@@ -137,6 +139,7 @@ fn run(cli: &Cli, sandbox: &process::Sandbox) -> Result<Outcome> {
         Command::Agree(args) => agree::run(args, &cli.global),
         Command::Compare(args) => compare::run(args, &cli.global),
         Command::Import(args) => import::run(args, &cli.global),
+        Command::Sample(args) => sample::run(args, &cli.global),
         Command::Prevalence(args) => prevalence::run(args, &cli.global),
         Command::Export(args) => export::run(args, &cli.global),
         Command::Quickstart(args) => quickstart::run(args, &cli.global, sandbox),

@@ -4,6 +4,7 @@ mod answers;
 mod cell;
 mod code;
 mod digest;
+mod manual;
 mod names;
 mod parse;
 mod render;

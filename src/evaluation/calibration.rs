@@ -11,6 +11,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::codebook::{LabelSet, TierKind};
+use crate::corpus::below;
 use crate::decision::fit_line;
 
 /// Bins at most.
@@ -135,11 +136,6 @@ impl Calibration {
             perfect: (rows.len() < FEW_ROWS).then(|| perfect(&events)),
         })
     }
-}
-
-/// A number below `n`, all equally likely.
-fn below(random: &mut ChaCha8Rng, n: usize) -> usize {
-    ((u128::from(random.next_u64()) * n as u128) >> 64) as usize
 }
 
 /// The squared calibration error as it is seen, and what chance is expected to add to it.

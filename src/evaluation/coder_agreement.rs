@@ -16,7 +16,7 @@ const RESAMPLES: u64 = 2_000;
 /// Resamples at least, where each takes long.
 const FEWEST_RESAMPLES: u64 = 200;
 /// Steps of all resamples together, about.
-const STEPS: u64 = 6_000_000_000;
+const STEPS: u64 = 2_000_000_000;
 
 /// A figure with its 95 % bootstrap interval; undefined figures are `None`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -241,7 +241,8 @@ impl View<'_> {
         );
         let observed = resampler.observed();
         let figures = statistics.values(&observed);
-        let resamples = (STEPS / statistics.steps().max(1)).clamp(FEWEST_RESAMPLES, RESAMPLES);
+        let resamples = (STEPS / (statistics.steps() + resampler.steps()).max(1))
+            .clamp(FEWEST_RESAMPLES, RESAMPLES);
         let draws = resampler.draws(resamples, |counts| statistics.values(counts));
         let estimates: Vec<Estimate> = figures
             .iter()

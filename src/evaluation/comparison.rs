@@ -18,7 +18,7 @@ const EXCHANGES: u64 = 10_000;
 /// Of either at least, where each takes long.
 const FEWEST: u64 = 200;
 /// Steps of all of either together, about.
-const STEPS: u64 = 6_000_000_000;
+const STEPS: u64 = 2_000_000_000;
 
 /// The figure of a tier that the comparison is decided by, named beforehand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -294,7 +294,8 @@ impl<'a> Draws<'a> {
         let views = |counts: &[f64], changed: Option<&[f64]>| {
             [false, true].map(|asked| tally.scores(counts, changed, asked))
         };
-        let often = |most: u64| (STEPS / tally.steps().max(1)).clamp(FEWEST, most);
+        let often =
+            |most: u64| (STEPS / (tally.steps() + resampler.steps()).max(1)).clamp(FEWEST, most);
         Self {
             tally,
             observed: views(&counts, None),

@@ -8,6 +8,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Binomial, Distribution};
 use rayon::prelude::*;
 
+use crate::corpus::below;
+
 /// Up to so many units are drawn one by one; more are drawn as counts.
 const DRAWN_ONE_BY_ONE: u64 = 50_000;
 
@@ -71,6 +73,11 @@ impl Resampler {
         self.units.iter().sum()
     }
 
+    /// About how many steps one resample takes.
+    pub fn steps(&self) -> u64 {
+        (self.profiles.iter().map(Vec::len).sum::<usize>() + self.of_unit.len()) as u64
+    }
+
     /// The rows themselves: how many have each pattern.
     pub fn observed(&self) -> Vec<f64> {
         let mut counts = vec![0.0; self.patterns];
@@ -86,9 +93,8 @@ impl Resampler {
         random.set_stream(repetition);
         let mut counts = vec![0.0; self.patterns];
         if !self.of_unit.is_empty() {
-            let n = self.of_unit.len() as u128;
-            for _ in 0..n {
-                let unit = ((u128::from(random.next_u64()) * n) >> 64) as usize;
+            for _ in 0..self.of_unit.len() {
+                let unit = below(&mut random, self.of_unit.len());
                 add_to(&mut counts, &self.profiles[self.of_unit[unit] as usize], 1.0);
             }
             return counts;

@@ -5,9 +5,8 @@
 //! al. 2023), with weight 0 the gold alone. Ratios are linearised (Särndal, Swensson and Wretman
 //! 1992, section 5.6), groups enter as in section 4.2 there.
 
-use statrs::distribution::{ContinuousCDF, StudentsT};
-
 use super::interval::{Bounds, clopper_pearson, wilson};
+use super::quantile::student;
 use super::sums::{Gold, Sums};
 use super::{ENOUGH, Target};
 
@@ -53,14 +52,13 @@ impl Linear {
 
     /// Student's quantile of a 95 % interval.
     pub(super) fn quantile(&self) -> f64 {
-        StudentsT::new(0.0, 1.0, self.degrees.max(1.0))
-            .map_or(1.96, |student| student.inverse_cdf(0.975))
+        student(self.degrees)
     }
 
     /// The 95 % interval: Wilson's with Student's quantile on as many rows as would give this
     /// variance, or, to be safe, Clopper and Pearson's on them (Korn and Graubard 1998).
     pub fn bounds(&self, safe: bool) -> Bounds {
-        if self.is_census {
+        if self.is_census || self.own_variance <= 0.0 {
             let share = self.estimate.clamp(0.0, 1.0);
             return Bounds { lower: share, upper: share };
         }

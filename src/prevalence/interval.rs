@@ -1,6 +1,6 @@
 //! Intervals of shares.
 
-use statrs::distribution::{Beta, ContinuousCDF};
+use super::quantile::beta;
 
 /// The ends of an interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,9 +26,8 @@ pub fn wilson(share: f64, n: f64, quantile: f64) -> Bounds {
 /// The exact 95 % interval (Clopper and Pearson 1934) of `count` in `n` rows; effective counts need
 /// be no whole numbers (Korn and Graubard 1998).
 pub fn clopper_pearson(count: f64, n: f64) -> Bounds {
-    let quantile = |a: f64, b: f64, p: f64| Beta::new(a, b).map_or(p, |beta| beta.inverse_cdf(p));
-    let lower = if count <= 0.0 { 0.0 } else { quantile(count, n - count + 1.0, 0.025) };
-    let upper = if count >= n { 1.0 } else { quantile(count + 1.0, n - count, 0.975) };
+    let lower = if count <= 0.0 { 0.0 } else { beta(count, n - count + 1.0, 0.025) };
+    let upper = if count >= n { 1.0 } else { beta(count + 1.0, n - count, 0.975) };
     Bounds { lower, upper }
 }
 

@@ -12,6 +12,7 @@ mod design_based;
 mod difference;
 mod interval;
 mod ppi;
+mod quantile;
 mod shares;
 mod sums;
 #[cfg(test)]

@@ -27,6 +27,7 @@ mod precision;
 #[cfg(feature = "hub")]
 mod pull;
 mod quickstart;
+mod samples;
 mod split;
 mod tables;
 mod train;
