@@ -3,7 +3,7 @@
 //!
 //!     cargo bench --bench coverage -- --repetitions 2000
 
-use confide::prevalence::{Confusion, ENOUGH, Gold, Method, Sums, Target, estimates, rogan_gladen};
+use confide::prevalence::{ENOUGH, Gold, Method, Sums, Target, estimates};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;

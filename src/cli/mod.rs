@@ -8,6 +8,7 @@ mod compute;
 mod counts;
 mod cross_fitting;
 mod doctor;
+mod drift;
 mod evaluate;
 mod export;
 mod import;
@@ -88,6 +89,7 @@ enum Command {
     Agree(agree::AgreeArgs),
     Compare(compare::CompareArgs),
     Prevalence(prevalence::PrevalenceArgs),
+    Drift(drift::DriftArgs),
     Sample(Box<sample::SampleArgs>),
     Import(import::ImportArgs),
     Export(export::ExportArgs),
@@ -140,6 +142,7 @@ fn run(cli: &Cli, sandbox: &process::Sandbox) -> Result<Outcome> {
         Command::Compare(args) => compare::run(args, &cli.global),
         Command::Import(args) => import::run(args, &cli.global),
         Command::Sample(args) => sample::run(args, &cli.global),
+        Command::Drift(args) => drift::run(args, &cli.global),
         Command::Prevalence(args) => prevalence::run(args, &cli.global),
         Command::Export(args) => export::run(args, &cli.global),
         Command::Quickstart(args) => quickstart::run(args, &cli.global, sandbox),

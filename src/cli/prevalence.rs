@@ -359,6 +359,36 @@ fn reason(note: Note) -> &'static str {
     }
 }
 
+/// One line for every label's share of all rows: the one to report, beside the naive one.
+pub(super) fn summary(found: &Shares) -> Table {
+    let mut table =
+        Table::new(["tier", "label", "share", "95 % interval", "gold rows", "naive", ""]);
+    let all: Vec<&Share> =
+        found.rows.iter().filter(|share| share.of == "all" && share.by.is_none()).collect();
+    for share in all.iter().filter(|share| share.primary) {
+        let same = |other: &&&Share| other.tier == share.tier && other.label == share.label;
+        let naive = all.iter().filter(|other| other.estimate.method == Method::Naive).find(same);
+        let e = &share.estimate;
+        table.row([
+            share.tier.clone(),
+            share.label.clone(),
+            percent(e.estimate),
+            ends(e.lower, e.upper),
+            share.n_gold.to_string(),
+            percent(naive.and_then(|naive| naive.estimate.estimate)),
+            e.note.map_or(String::new(), |note| reason(note).to_owned()),
+        ]);
+    }
+    table
+}
+
+fn ends(lower: Option<f64>, upper: Option<f64>) -> String {
+    match (lower, upper) {
+        (Some(_), Some(_)) => format!("{} to {}", percent(lower), percent(upper)),
+        _ => String::new(),
+    }
+}
+
 /// The share to report of every label, then every method.
 pub(super) fn text(found: &Shares) -> String {
     let mut table = Table::new([
@@ -380,12 +410,6 @@ pub(super) fn text(found: &Shares) -> String {
             (Some(by), Some(value)) => format!("{by}: {value}"),
             _ => String::new(),
         };
-        let ends = match (e.lower, e.upper) {
-            (Some(lower), Some(upper)) => {
-                format!("{} to {}", percent(Some(lower)), percent(Some(upper)))
-            }
-            _ => String::new(),
-        };
         table.row([
             share.tier.clone(),
             share.label.clone(),
@@ -393,7 +417,7 @@ pub(super) fn text(found: &Shares) -> String {
             place,
             e.method.name().to_owned(),
             percent(e.estimate),
-            ends,
+            ends(e.lower, e.upper),
             share.n_gold.to_string(),
             share.positives.to_string(),
             e.ess_gain.map_or(String::new(), |gain| format!("{gain:.2}")),

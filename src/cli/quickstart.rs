@@ -11,6 +11,7 @@ use super::compute::{device, level, tell_precision};
 use super::counts::counts_table;
 use super::evaluate::{evaluate_rows, summary, write_metrics};
 use super::messages::Messages;
+use super::prevalence;
 use super::process::{Sandbox, peak_memory, stop_flag};
 use super::table::{Table, print};
 use super::train::{Request, train_bundle};
@@ -18,10 +19,14 @@ use super::training_rows::{divide, usable};
 use super::{Global, Outcome};
 use crate::bundle::Bundle;
 use crate::codebook::Codebook;
-use crate::corpus::{GoldRow, ReadOptions, Split, WholeFile, count_codes, read_gold};
+use crate::corpus::{
+    CodingsRequest, GOLD, GoldRow, ReadOptions, Split, WholeFile, count_codes, read_codings,
+    read_gold,
+};
 use crate::encoder::ComputeRequest;
 use crate::error::{Error, Result};
 use crate::inference::{ColumnOptions, Source};
+use crate::prevalence::{self as shares, Target};
 use crate::training::{Recipe, RunFolder};
 
 const CODEBOOK: &str = "llm-mental-health";
@@ -29,7 +34,7 @@ const CODED: &[u8] = include_bytes!("../../data/therapy-comments/coded.csv");
 const CORPUS: &[u8] = include_bytes!("../../data/therapy-comments/corpus.csv");
 const CARD: &[u8] = include_bytes!("../../data/therapy-comments/CARD.md");
 
-/// Runs the whole study on the shipped data: check, train, evaluate, code a corpus
+/// Runs the whole study on the shipped data: check, train, evaluate, code a corpus, estimate shares
 #[derive(Debug, Args)]
 #[command(after_long_help = "Example:\n  confide quickstart -o study\n\n\
     The data are written, not collected: the shares describe nobody. An interrupted run\n\
@@ -55,6 +60,7 @@ struct Study {
     evaluation: PathBuf,
     metrics: PathBuf,
     coded: PathBuf,
+    prevalence: PathBuf,
 }
 
 impl Study {
@@ -66,9 +72,16 @@ impl Study {
             bundle: folder.join("bundle"),
             metrics: evaluation.join("metrics.json"),
             coded: folder.join("coded.csv"),
+            prevalence: folder.join("prevalence.csv"),
             data,
             evaluation,
         }
+    }
+
+    fn is_whole(&self) -> bool {
+        [&self.coded, &self.metrics, &self.bundle, &self.prevalence]
+            .iter()
+            .all(|part| part.exists())
     }
 
     /// Removes what an earlier study left, and nothing else.
@@ -82,8 +95,8 @@ impl Study {
                 std::fs::remove_dir_all(folder).map_err(|e| Error::writing(folder, &e))?;
             }
         }
-        if self.coded.is_file() {
-            std::fs::remove_file(&self.coded).map_err(|e| Error::writing(&self.coded, &e))?;
+        for file in [&self.coded, &self.prevalence].into_iter().filter(|file| file.is_file()) {
+            std::fs::remove_file(file).map_err(|e| Error::writing(file, &e))?;
         }
         Ok(())
     }
@@ -96,7 +109,7 @@ pub fn run(args: &QuickstartArgs, global: &Global, sandbox: &Sandbox) -> Result<
     let recipe = Recipe::find(&args.recipe)?;
     if args.force {
         study.discard()?;
-    } else if study.coded.exists() && study.metrics.exists() && study.bundle.exists() {
+    } else if study.is_whole() {
         return Err(Error::usage("the study is there already")
             .at(args.output.display().to_string())
             .advise("choose another folder with -o, or --force to run it again"));
@@ -110,7 +123,7 @@ pub fn run(args: &QuickstartArgs, global: &Global, sandbox: &Sandbox) -> Result<
         ComputeRequest { device: device.clone(), precision: None, ..ComputeRequest::default() };
     let stop = stop_flag()?;
 
-    messages.note("1/4 check: codebook llm-mental-health and the coded comments");
+    messages.note("1/5 check: codebook llm-mental-health and the coded comments");
     let codebook = Codebook::find(CODEBOOK)?;
     let read = || read_gold(&study.coded_rows, &codebook, &ReadOptions::default(), None);
     let table = usable(read()?, &messages)?;
@@ -118,7 +131,7 @@ pub fn run(args: &QuickstartArgs, global: &Global, sandbox: &Sandbox) -> Result<
     let test: Vec<GoldRow> =
         table.rows.iter().filter(|r| r.split == Some(Split::Test)).cloned().collect();
 
-    messages.note("2/4 train: one encoder, one head per tier");
+    messages.note("2/5 train: one encoder, one head per tier");
     if study.bundle.exists() {
         let found = Bundle::load(&study.bundle, None, &request)?;
         let asked = serde_json::to_value(&recipe).ok();
@@ -145,7 +158,7 @@ pub fn run(args: &QuickstartArgs, global: &Global, sandbox: &Sandbox) -> Result<
         train_bundle(request, messages, sandbox, &stop)?;
     }
 
-    messages.note("3/4 evaluate: the held-out test comments, in both views");
+    messages.note("3/5 evaluate: the held-out test comments, in both views");
     let bundle = Bundle::load(&study.bundle, None, &request)?;
     tell_precision(&bundle, None, &messages);
     let evaluation = evaluate_rows(&bundle, &test, &messages)?;
@@ -156,7 +169,7 @@ pub fn run(args: &QuickstartArgs, global: &Global, sandbox: &Sandbox) -> Result<
     write_metrics(&study.metrics, &document)?;
     print(&format!("\n{}", summary(&evaluation)))?;
 
-    messages.note("4/4 classify: the uncoded corpus");
+    messages.note("4/5 classify: the uncoded corpus");
     let source = Source::new(&study.corpus, ReadOptions::default());
     let outcome = if study.coded.exists() {
         Outcome::Done
@@ -172,11 +185,18 @@ pub fn run(args: &QuickstartArgs, global: &Global, sandbox: &Sandbox) -> Result<
             &stop,
         )?
     };
+
+    messages.note("5/5 prevalence: the shares of such comments, corrected by the test rows");
+    messages.note(
+        "the corpus is the coded set itself: of its gold rows those held out for the test estimate",
+    );
+    estimate_shares(&study, &codebook)?;
     let mut files = Table::new(["what", "where"]);
     for (what, path) in [
         ("the bundle, with its model card", &study.bundle),
         ("figures on the test comments", &study.metrics),
         ("the coded corpus", &study.coded),
+        ("its shares by every method", &study.prevalence),
         ("the data and their card", &study.data),
     ] {
         files.row([what.to_owned(), path.display().to_string()]);
@@ -188,4 +208,25 @@ pub fn run(args: &QuickstartArgs, global: &Global, sandbox: &Sandbox) -> Result<
     messages.note(&format!("done in {:.0} s{memory}", started.elapsed().as_secs_f64()));
     messages.note("the data are written, not collected: these shares describe nobody");
     Ok(outcome)
+}
+
+/// Estimates the shares for the process behind the comments, writes them all and prints those to
+/// report.
+fn estimate_shares(study: &Study, codebook: &Codebook) -> Result<()> {
+    let read = |path: &Path| {
+        let coders = vec![GOLD.to_owned()];
+        let request = CodingsRequest { coders, ..CodingsRequest::default() };
+        read_codings(&[path.to_path_buf()], codebook, &request)
+    };
+    let (corpus, gold) = (read(&study.coded)?, read(&study.coded_rows)?);
+    let request = shares::Request {
+        by: None,
+        weight: None,
+        among: None,
+        target: Target::Process,
+        simple_random: true,
+    };
+    let found = prevalence::estimate(codebook, &corpus, &gold, &request, &study.coded)?;
+    prevalence::write_csv(&study.prevalence, &found)?;
+    print(&format!("\n{}", prevalence::summary(&found)))
 }

@@ -224,8 +224,9 @@ fn of_tier(
         .collect();
     let mut left_out = LeftOut::default();
     let mut rows = Vec::new();
+    let known = |column: usize, row: usize| columns[column][row] != Answer::MISSING;
     for row in 0..codings.rows() {
-        let [gold, a, b] = [0, 1, 2].map(|column| columns[column][row] != Answer::MISSING);
+        let (gold, a, b) = (known(0, row), known(1, row), known(2, row));
         match (gold, a, b) {
             (false, _, _) => left_out.no_gold += 1,
             (true, true, true) => rows.push(row),

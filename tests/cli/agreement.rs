@@ -254,3 +254,54 @@ fn gold_that_trained_estimates_nothing() {
     folder.file("gold.csv", gold.replace("test", "validation"));
     folder.run(&args).exits(3).says(&["used in training"]);
 }
+
+/// A coded corpus in which one row of `every` is yes, with texts of so many words, and its gold.
+fn month(folder: &Folder, name: &str, every: usize, words: usize) {
+    let mut table = "id,text,use,topics,status\n".to_owned();
+    let mut gold = "id,use,topics\n".to_owned();
+    for row in 0..600 {
+        let codes = |yes: bool| if yes { "yes,a" } else { "no," };
+        let truth = row % every == 0;
+        let text = vec![if words > 3 { "long" } else { "short" }; words].join(" ");
+        let status = if row % 10 == 0 { "review" } else { "ok" };
+        let coded = codes(truth != (row % 19 == 1));
+        table += &format!("{name}{row},{SECRET} {text},{coded},{status}\n");
+        if row % 2 == 0 {
+            gold += &format!("{name}{row},{}\n", codes(truth));
+        }
+    }
+    folder.file(&format!("{name}.csv"), table);
+    folder.file(&format!("gold-{name}.csv"), gold);
+}
+
+#[test]
+fn two_corpora_are_called_stable_only_within_a_margin() {
+    let folder = Folder::new();
+    folder.file("b.toml", BOOK);
+    for (name, every, words) in [("may", 3, 3), ("june", 3, 6), ("july", 7, 3)] {
+        month(&folder, name, every, words);
+    }
+    let run = |b: &str, more: &[&str]| {
+        let b = format!("{b}.csv");
+        let mut args = vec!["drift", "b.toml", "may.csv", &b, "--json"];
+        args.extend(more);
+        let ran = folder.run(&args);
+        ran.exits(0).keeps_quiet_about(SECRET).keeps_quiet_about("NaN");
+        ran
+    };
+    let gold = ["--gold", "gold-may.csv", "gold-june.csv", "gold-july.csv", "--design", "srs"];
+    let verdict = |json: &Value| json["labels"][0]["verdict"].as_str().unwrap().to_owned();
+    assert_eq!(verdict(&run("june", &gold).json()), "no_difference_shown");
+    let wide: Vec<&str> = gold.iter().copied().chain(["--margin", "0.2"]).collect();
+    assert_eq!(verdict(&run("june", &wide).json()), "stable");
+    let july = run("july", &gold).json();
+    assert_eq!(verdict(&july), "different");
+    assert!(number(&july["labels"][0]["difference"]["upper"]) < 0.0);
+    let untested = run("june", &[]);
+    untested.says(&["how well it is coded is not known"]);
+    let json = untested.json();
+    assert_eq!(verdict(&json), "not_tested");
+    assert!(number(&json["a"]["review"]) > 0.09 && number(&json["b"]["strange_words"]) > 0.5);
+    assert_eq!((&json["a"]["median_words"], &json["b"]["median_words"]), (&4.into(), &7.into()));
+    assert!(number(&run("june", &[]).json()["stability_index"]["use"]) < 1e-12);
+}

@@ -53,6 +53,16 @@ fn the_program_alone_runs_the_whole_study() {
     let id = |line: &str| line.split(',').next().unwrap().to_owned();
     assert!(coded.lines().map(id).eq(corpus.lines().map(id)));
 
+    let shares = folder.read("study/prevalence.csv");
+    let own = shares
+        .lines()
+        .find(|line| line.starts_with("experience,personal_use,all,,,ppi_plus_plus,"))
+        .unwrap();
+    let figures: Vec<f64> = own.split(',').skip(6).take(4).map(|f| f.parse().unwrap()).collect();
+    // 122 of the 470 test rows.
+    assert!((figures[0] - 122.0 / 470.0).abs() < 1e-9 && figures[3] == 470.0, "{own}");
+    assert!(figures[1] < figures[0] - 0.02 && figures[0] + 0.02 < figures[2], "{own}");
+
     // Done is done; what is missing is made again, and to the same bytes.
     assert_eq!(run(&folder, &quick).status.code(), Some(2));
     let before = bytes(&folder, "study/bundle");

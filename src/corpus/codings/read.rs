@@ -65,6 +65,13 @@ pub fn read_codings(
     Ok(join.finish())
 }
 
+impl Codings {
+    /// No rows at all, of one coder.
+    pub fn empty(codebook: &Codebook, coder: &str) -> Self {
+        Join::new(codebook, vec![coder.to_owned()], &[]).finish()
+    }
+}
+
 fn whole(path: &Path) -> Result<(String, Vec<u8>)> {
     let mut bytes = Vec::new();
     if path == Path::new("-") {
