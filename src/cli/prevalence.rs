@@ -22,7 +22,7 @@ use crate::prevalence::{Among, Method, Note, Request, Share, Shares, Target, sha
 /// Estimates how much of a corpus carries each label, corrected by gold rows for the coder's errors
 #[derive(Debug, Args)]
 #[command(after_long_help = "Example:\n  \
-    confide prevalence llm-mental-health coded.csv --gold sample.csv sheet-ana.csv\n\n\
+    confide prevalence llm-mental-health coded.csv --gold check/sample.csv check/sheet.csv\n\n\
     CORPUS is the output of classify. The gold rows must be drawn with known probabilities: a\n\
     column 'pi', as sample writes it, or --design srs. Rows that were picked by rank, by likes or by\n\
     the model's doubt may train, but never estimate.")]
@@ -36,6 +36,9 @@ pub struct PrevalenceArgs {
     /// Tables with gold codes of rows of the corpus, joined by id
     #[arg(long, value_name = "DATA", num_args = 1.., required = true, env = "CONFIDE_GOLD")]
     gold: Vec<PathBuf>,
+    /// The coder in the gold tables' columns <tier>__<coder> [default: the plain columns]
+    #[arg(long, value_name = "CODER", env = "CONFIDE_GOLD_CODER")]
+    gold_coder: Option<String>,
     /// The coder in the corpus's columns <tier>__<coder> [default: the plain columns]
     #[arg(long, value_name = "CODER", env = "CONFIDE_CODER")]
     coder: Option<String>,
@@ -95,7 +98,7 @@ pub fn run(args: &PrevalenceArgs, global: &Global) -> Result<Outcome> {
     let request = CodingsRequest { coders: vec![coder], keep, options: args.input.options() };
     let corpus = read_codings(std::slice::from_ref(&args.corpus), &codebook, &request)?;
     let request = CodingsRequest {
-        coders: vec![GOLD.to_owned()],
+        coders: vec![args.gold_coder.clone().unwrap_or_else(|| GOLD.to_owned())],
         keep: Vec::new(),
         options: args.input.options(),
     };
@@ -202,6 +205,10 @@ pub(super) fn account(found: &Shares, target: Target) -> Vec<String> {
         (c.uncoded, "comments have no code and leave the corpus".to_owned()),
         (c.used, format!("gold rows were used in training and estimate nothing: {used}")),
         (c.unmatched, "gold rows are not in the corpus and are left out".to_owned()),
+        (
+            c.drawn_uncoded,
+            "rows were drawn but not coded; they are taken to be missing by chance".to_owned(),
+        ),
         (c.duplicates, "comments repeat the text of an earlier one".to_owned()),
     ] {
         if count > 0 {

@@ -26,7 +26,8 @@ use corpus::Frame;
     confide sample coded.csv -n 500 -o check --codebook llm-mental-health --coders ana,ben --overlap 100\n  \
     confide sample coded.csv --codebook llm-mental-health --for prevalence personal_use --margin 0.03\n\n\
     Writes DIR/sample.csv (id, pi, stratum, for you) and one sheet per coder without any prediction.\n\
-    Coded, they go back together: confide prevalence … --gold DIR/sample.csv DIR/sheet-ana.csv")]
+    Coded, they go back together: confide agree with the sheets, then\n\
+    confide prevalence … --gold DIR/sample.csv DIR/sheet-ana.csv --gold-coder ana")]
 pub struct SampleArgs {
     /// The corpus, coded or not
     #[arg(value_name = "CORPUS")]

@@ -46,6 +46,8 @@ pub struct Counts {
     pub unmatched: usize,
     /// Gold rows without an inclusion probability.
     pub without_pi: usize,
+    /// Rows of the corpus that were drawn but not coded; they are taken to be missing by chance.
+    pub drawn_uncoded: usize,
     /// Rows whose text an earlier row has.
     pub duplicates: usize,
 }
@@ -133,6 +135,8 @@ struct Study<'a> {
     coded: Vec<bool>,
     /// For each row its gold row, if it has one.
     gold_row: Vec<Option<u32>>,
+    /// For each row of the corpus, whether it was drawn to be gold, coded or not.
+    drawn: Vec<bool>,
     /// For each gold row, whether it was used in training.
     used: Vec<bool>,
     weight: Vec<f64>,
@@ -161,8 +165,18 @@ impl<'a> Study<'a> {
             duplicates: corpus.repeats.iter().flatten().filter(|repeat| **repeat).count(),
             ..Counts::default()
         };
-        for row in (0..gold.rows()).filter(|&row| has_code(gold, row)) {
-            let Some(place) = places.get(gold.ids[row].as_str()) else {
+        let mut drawn = vec![false; corpus.rows()];
+        for row in 0..gold.rows() {
+            let place = places.get(gold.ids[row].as_str());
+            let pi = gold.pi.as_ref().and_then(|pi| pi[row]);
+            if let (Some(place), Some(_)) = (place, pi) {
+                drawn[*place as usize] = true;
+            }
+            if !has_code(gold, row) {
+                counts.drawn_uncoded += usize::from(place.is_some() && pi.is_some());
+                continue;
+            }
+            let Some(place) = place else {
                 counts.unmatched += 1;
                 continue;
             };
@@ -171,7 +185,6 @@ impl<'a> Study<'a> {
             used[row] = matches!(split, Some(Split::Train | Split::Validation));
             counts.used += usize::from(used[row]);
             counts.gold += usize::from(!used[row]);
-            let pi = gold.pi.as_ref().and_then(|pi| pi[row]);
             counts.without_pi += usize::from(!used[row] && pi.is_none());
         }
         let mut weight = vec![1.0; corpus.rows()];
@@ -181,7 +194,7 @@ impl<'a> Study<'a> {
                 *weight = cell.filter(|w| *w >= 0.0 && w.is_finite()).ok_or(row)?;
             }
         }
-        Ok(Self { codebook, corpus, gold, request, coded, gold_row, used, weight, counts })
+        Ok(Self { codebook, corpus, gold, request, coded, gold_row, drawn, used, weight, counts })
     }
 
     fn estimate(&self, rows: &[usize], by: Option<(&str, &str)>, out: &mut Vec<Share>) {
@@ -280,6 +293,11 @@ impl<'a> Study<'a> {
                 sorted.pi.push(pi.unwrap_or(f64::NAN));
             }
         }
+        // Rows that were drawn but not coded make the others stand for more.
+        let drawn = sorted.rest.iter().filter(|&&row| self.drawn[row]).count();
+        let coded = sorted.pi.iter().filter(|pi| !pi.is_nan()).count();
+        let part = coded as f64 / drawn.max(1) as f64;
+        sorted.pi.iter_mut().for_each(|pi| *pi *= part);
         let simple = (sorted.gold.len() as f64 / sorted.rest.len().max(1) as f64).min(1.0);
         if self.request.simple_random {
             sorted.pi.iter_mut().filter(|pi| pi.is_nan()).for_each(|pi| *pi = simple);

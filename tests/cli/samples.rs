@@ -154,6 +154,57 @@ fn coded_sheets_give_corrected_shares() {
     assert_eq!(json["design"], "pi");
     assert_eq!(json["counts"]["gold"], 40);
     assert_eq!(json["rows"][0]["n_gold"], 40);
+    // The same as the codes of one of several coders.
+    let named = folder.read("s/sheet.csv").replacen(
+        "experience,attitude,topics",
+        "experience__ana,attitude__ana,topics__ana",
+        1,
+    );
+    folder.file("s/ana.csv", named);
+    let mut args =
+        vec!["prevalence", "llm-mental-health", "c.csv", "--gold", "s/sample.csv", "s/ana.csv"];
+    args.extend(["--gold-coder", "ana", "--json"]);
+    assert_eq!(folder.run(&args).exits(0).json()["rows"], json["rows"]);
+}
+
+#[test]
+fn rows_that_were_drawn_but_not_coded_count_for_the_others() {
+    let folder = corpus();
+    let mut args = ARGS.to_vec();
+    args[5] = "120";
+    folder.run(&args).exits(0);
+    let coded: String = folder
+        .read("s/sheet.csv")
+        .lines()
+        .take(73)
+        .enumerate()
+        .map(|(at, line)| match at {
+            0 => format!("{line}\n"),
+            n if n % 6 == 0 => format!("{}off_topic,,\n", &line[..line.len() - 2]),
+            _ => format!("{}personal_use,positive,other\n", &line[..line.len() - 2]),
+        })
+        .collect();
+    folder.file("s/sheet.csv", coded);
+    let json = folder
+        .run(&[
+            "prevalence",
+            "llm-mental-health",
+            "c.csv",
+            "--gold",
+            "s/sample.csv",
+            "s/sheet.csv",
+            "--json",
+        ])
+        .exits(0)
+        .json();
+    assert_eq!(json["counts"]["drawn_uncoded"], 48);
+    for row in json["rows"].as_array().unwrap().iter().take(4) {
+        assert_eq!(row["label"], "personal_use");
+        // Five in six of the 72 coded rows; the model says one in four, DSL corrects all of it.
+        let found = row["estimate"].as_f64();
+        assert!(found.is_none_or(|found| (found - 5.0 / 6.0).abs() < 0.06), "{row}");
+    }
+    assert!(json["rows"][1]["method"] == "dsl" && json["rows"][1]["estimate"].is_f64());
 }
 
 #[test]
