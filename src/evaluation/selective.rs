@@ -3,6 +3,7 @@
 
 use serde::Serialize;
 
+use super::interval::{Bounds, wilson};
 use crate::codebook::Code;
 use crate::decision::Answers;
 
@@ -45,20 +46,11 @@ pub fn coverage_risk(tier: usize, answers: &[Answers], gold: &[&[Code]]) -> Vec<
         let n = (coverage * judged.len() as f64).round() as usize;
         let kept = judged.get(..n)?;
         let wrong = kept.iter().filter(|(_, right)| !right).count();
-        let (lower, upper) = wilson(wrong, n);
         let risk = wrong as f64 / n as f64;
+        let Bounds { lower, upper } = wilson(risk, n as f64, 1.959_963_984_540_054);
         Some(SelectiveRisk { coverage, n, below: kept.last()?.0, risk, lower, upper })
     };
     COVERAGES.into_iter().filter_map(of_coverage).collect()
-}
-
-/// The 95 % interval of a share.
-fn wilson(count: usize, n: usize) -> (f64, f64) {
-    const Z: f64 = 1.959_963_984_540_054;
-    let (n, share) = (n as f64, count as f64 / n as f64);
-    let middle = (share + Z * Z / (2.0 * n)) / (1.0 + Z * Z / n);
-    let half = Z / (1.0 + Z * Z / n) * (share * (1.0 - share) / n + Z * Z / (4.0 * n * n)).sqrt();
-    ((middle - half).max(0.0), (middle + half).min(1.0))
 }
 
 #[cfg(test)]
@@ -93,13 +85,5 @@ mod tests {
         assert_eq!(risks[..3], [(10, 0.2), (9, 1.0 / 9.0), (8, 0.0)]);
         assert!((curve[2].below - 0.55).abs() < 1e-12);
         assert!(coverage_risk(0, &[], &[]).is_empty());
-    }
-
-    #[test]
-    fn intervals_are_those_of_the_formula() {
-        // R: prop.test(10, 50, correct = FALSE).
-        let (lower, upper) = wilson(10, 50);
-        assert!((lower - 0.112_438).abs() < 1e-5 && (upper - 0.330_371).abs() < 1e-5);
-        assert_eq!(wilson(0, 5).0, 0.0);
     }
 }

@@ -1,8 +1,8 @@
 //! Shares corrected by how the model errs on the gold.
 
-use super::interval::Bounds;
 use super::sums::{Gold, Sums};
 use super::{Linear, Note};
+use crate::evaluation::interval::Bounds;
 
 /// A corrected share of one answer, and its 95 % interval.
 #[derive(Clone, Copy, Debug, PartialEq)]

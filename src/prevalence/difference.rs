@@ -5,10 +5,10 @@
 //! al. 2023), with weight 0 the gold alone. Ratios are linearised (Särndal, Swensson and Wretman
 //! 1992, section 5.6), groups enter as in section 4.2 there.
 
-use super::interval::{Bounds, clopper_pearson, wilson};
-use super::quantile::student;
 use super::sums::{Gold, Sums};
 use super::{ENOUGH, Target};
+use crate::evaluation::interval::{Bounds, clopper_pearson, wilson};
+use crate::evaluation::quantile::student;
 
 /// How much the model's codes weigh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,9 +10,7 @@
 mod confusion;
 mod design_based;
 mod difference;
-mod interval;
 mod ppi;
-mod quantile;
 mod shares;
 mod sums;
 #[cfg(test)]
@@ -21,12 +19,13 @@ mod tests;
 pub use confusion::{Confusion, adjusted_shares, rogan_gladen};
 pub use design_based::design_based_mean;
 pub use difference::{Linear, Tuning, linear};
-pub use interval::{Bounds, clopper_pearson, upper_bound, wilson};
 pub use ppi::{PredictionPowered, prediction_powered_mean};
 pub use shares::{Among, Counts, Request, Share, Shares, shares};
 pub use sums::{Gold, Sums};
 
 use serde::Serialize;
+
+use crate::evaluation::interval::{clopper_pearson, upper_bound};
 
 /// Positives, and negatives, that the gold must hold for an interval that rests on many rows.
 pub const ENOUGH: f64 = 10.0;

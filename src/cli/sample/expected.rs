@@ -6,7 +6,7 @@ use super::corpus::Frame;
 use crate::cli::table::Table;
 use crate::codebook::Codebook;
 use crate::error::{Error, Result, nearest, shown};
-use crate::prevalence::wilson;
+use crate::evaluation::interval::wilson;
 
 const Z: f64 = 1.959_963_984_540_054;
 /// The precision at which its half-width is told.

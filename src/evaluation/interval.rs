@@ -35,3 +35,27 @@ pub fn clopper_pearson(count: f64, n: f64) -> Bounds {
 pub fn upper_bound(n: f64) -> f64 {
     1.0 - 0.05f64.powf(1.0 / n.max(1.0))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exact_intervals_are_those_of_the_tables() {
+        // scipy.stats.binomtest(3, 50).proportion_ci(method="exact").
+        let found = clopper_pearson(3.0, 50.0);
+        assert!((found.lower - 0.012_548_588).abs() < 1e-8, "{found:?}");
+        assert!((found.upper - 0.165_481_947).abs() < 1e-8, "{found:?}");
+        assert_eq!(clopper_pearson(0.0, 10.0).lower, 0.0);
+        assert!((upper_bound(59.0) - 0.0495).abs() < 1e-3);
+    }
+
+    #[test]
+    fn wilson_intervals_are_those_of_the_formula() {
+        // R: prop.test(10, 50, correct = FALSE).
+        let found = wilson(0.2, 50.0, 1.959_963_985);
+        assert!((found.lower - 0.112_437_5).abs() < 1e-6, "{found:?}");
+        assert!((found.upper - 0.330_371_06).abs() < 1e-6, "{found:?}");
+        assert_eq!(wilson(0.0, 5.0, 1.96).lower, 0.0);
+    }
+}

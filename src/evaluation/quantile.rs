@@ -46,7 +46,7 @@ mod tests {
             assert!((student(degrees) - expected).abs() < 1e-6, "{degrees}");
         }
         // scipy.stats.beta.ppf(0.025, 3, 48).
-        assert!((beta(3.0, 48.0, 0.025) - 0.012_548_591_7).abs() < 1e-8);
+        assert!((beta(3.0, 48.0, 0.025) - 0.012_548_587_8).abs() < 1e-8);
         assert!((beta(0.3, 0.7, 0.5) - 0.158_774_687).abs() < 1e-8);
         assert_eq!((beta(0.0, 3.0, 0.5), beta(3.0, 0.0, 0.5)), (0.0, 1.0));
     }
