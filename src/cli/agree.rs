@@ -68,7 +68,8 @@ pub fn run(args: &AgreeArgs, global: &Global) -> Result<Outcome> {
     if !coders.is_empty() {
         coders.extend(args.humans.iter().filter(|h| !args.coders.contains(h)).cloned());
     }
-    let request = CodingsRequest { coders, keep: Vec::new(), options: args.input.options() };
+    let request =
+        CodingsRequest { coders, options: args.input.options(), ..CodingsRequest::default() };
     let codings = read_codings(&args.data, &codebook, &request)?;
     tell_joined(&codings, &messages);
     require(&codings, &args.humans)?;

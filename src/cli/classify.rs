@@ -16,6 +16,7 @@ use super::messages::Messages;
 use super::process::stop_flag;
 use super::{Global, LogFormat, Outcome};
 use crate::bundle::Bundle;
+use crate::codebook::hex_sha256;
 use crate::corpus::Defect;
 use crate::encoder::ComputeRequest;
 use crate::error::{Error, Kind, Result};
@@ -96,7 +97,35 @@ pub fn run(args: &ClassifyArgs, global: &Global) -> Result<Outcome> {
     let stop = stop_flag()?;
     let kernel = level(bundles[0].compute());
     let coding = Coding { source: &source, columns: &columns, output: &args.output };
-    code_table(&bundles, coding, args.force, &kernel, global, &stop)
+    let outcome = code_table(&bundles, coding, args.force, &kernel, global, &stop)?;
+    let of_paths = args.probabilities == Some(Probabilities::Path);
+    if args.folds && of_paths && args.output != Path::new("-") {
+        note_coded(&RunFolder::of(&args.bundle), &args.output)?;
+    }
+    Ok(outcome)
+}
+
+/// Notes beside the out-of-fold codes that this table was coded by the mean of the same models:
+/// the two of them together, and nothing else, correct shares by rows that trained.
+fn note_coded(run: &RunFolder, output: &Path) -> Result<()> {
+    let bytes = std::fs::read(output).map_err(|e| Error::reading(output, &e))?;
+    let digest = hex_sha256(&bytes);
+    let mut all = coded_by_folds(run.path());
+    if !all.contains(&digest) {
+        all.push(digest);
+    }
+    let json = serde_json::json!({ "coded": all });
+    run.write(CODED_BY_FOLDS, format!("{json:#}\n").as_bytes())
+}
+
+const CODED_BY_FOLDS: &str = "coded-by-folds.json";
+
+/// The digests of all tables that were coded by the mean of the folds' models of a run.
+pub(super) fn coded_by_folds(run: &Path) -> Vec<String> {
+    let bytes = std::fs::read(run.join(CODED_BY_FOLDS)).unwrap_or_default();
+    let document = serde_json::from_slice::<serde_json::Value>(&bytes).unwrap_or_default();
+    let listed = document["coded"].as_array().into_iter().flatten();
+    listed.filter_map(|digest| digest.as_str().map(str::to_owned)).collect()
 }
 
 /// The models of the folds beside a bundle, which compute as it does.

@@ -98,7 +98,8 @@ pub fn run(args: &CompareArgs, global: &Global) -> Result<Outcome> {
             coders.push(human.clone());
         }
     }
-    let request = CodingsRequest { coders, keep: Vec::new(), options: args.input.options() };
+    let request =
+        CodingsRequest { coders, options: args.input.options(), ..CodingsRequest::default() };
     let codings = read_codings(&args.data, &codebook, &request)?;
     tell_joined(&codings, &messages);
     for coder in [&args.a, &args.b] {

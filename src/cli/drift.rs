@@ -90,15 +90,21 @@ pub fn run(args: &DriftArgs, global: &Global) -> Result<Outcome> {
     let options = args.input.options();
     let coder = args.coder.clone().unwrap_or_else(|| GOLD.to_owned());
     let read = |path: &PathBuf| -> Result<Codings> {
-        let request =
-            CodingsRequest { coders: vec![coder.clone()], keep: vec![], options: options.clone() };
+        let request = CodingsRequest {
+            coders: vec![coder.clone()],
+            options: options.clone(),
+            ..CodingsRequest::default()
+        };
         let codings = read_codings(std::slice::from_ref(path), &codebook, &request)?;
         tell_joined(&codings, &messages);
         Ok(codings)
     };
     let (a, b) = (read(&args.a)?, read(&args.b)?);
-    let request =
-        CodingsRequest { coders: vec![GOLD.to_owned()], keep: vec![], options: options.clone() };
+    let request = CodingsRequest {
+        coders: vec![GOLD.to_owned()],
+        options: options.clone(),
+        ..CodingsRequest::default()
+    };
     let gold = match args.gold.is_empty() {
         true => None,
         false => Some(read_codings(&args.gold, &codebook, &request)?),
@@ -153,6 +159,7 @@ fn corrected(
         among: None,
         target: Target::Process,
         simple_random: args.design.is_some(),
+        scores: None,
     };
     let none = Codings::empty(codebook, GOLD);
     let found = shares(codebook, corpus, gold.unwrap_or(&none), &request)

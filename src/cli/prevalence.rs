@@ -1,11 +1,13 @@
 //! `confide prevalence`: shares of a corpus that account for the coder's errors.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use clap::builder::FalseyValueParser;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
+use super::classify::coded_by_folds;
 use super::input::InputArgs;
 use super::joined::{joined_json, tell_joined};
 use super::messages::Messages;
@@ -13,11 +15,11 @@ use super::table::{Table, print, print_json};
 use super::{Global, Outcome};
 use crate::codebook::Codebook;
 use crate::corpus::{
-    Codings, CodingsRequest, Format, GOLD, Row, TableWriter, WholeFile, read_codings,
+    Answer, Codings, CodingsRequest, Format, GOLD, Row, TableWriter, WholeFile, read_codings,
     refuse_existing,
 };
 use crate::error::{Error, Result, nearest, shown};
-use crate::prevalence::{Among, Method, Note, Request, Share, Shares, Target, shares};
+use crate::prevalence::{Among, Method, Note, Request, Scores, Share, Shares, Target, shares};
 
 /// Estimates how much of a corpus carries each label, corrected by gold rows for the coder's errors
 #[derive(Debug, Args)]
@@ -42,6 +44,10 @@ pub struct PrevalenceArgs {
     /// The coder in the corpus's columns <tier>__<coder> [default: the plain columns]
     #[arg(long, value_name = "CODER", env = "CONFIDE_CODER")]
     coder: Option<String>,
+    /// The out-of-fold codes of a bundle trained with --folds, so that the rows that trained are gold;
+    /// the corpus must be coded with classify --folds --probabilities
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["among", "coder"], env = "CONFIDE_OOF")]
+    oof: Option<PathBuf>,
     /// How gold rows without a column pi were drawn
     #[arg(long, value_enum, env = "CONFIDE_DESIGN")]
     design: Option<Design>,
@@ -95,16 +101,20 @@ pub fn run(args: &PrevalenceArgs, global: &Global) -> Result<Outcome> {
     let among = args.among.as_deref().map(|given| among(given, &codebook)).transpose()?;
     let keep = [&args.by, &args.weight].into_iter().flatten().cloned().collect();
     let coder = args.coder.clone().unwrap_or_else(|| GOLD.to_owned());
-    let request = CodingsRequest { coders: vec![coder], keep, options: args.input.options() };
+    let numbers = if args.oof.is_some() { score_columns(&codebook) } else { Vec::new() };
+    let request =
+        CodingsRequest { coders: vec![coder], keep, numbers, options: args.input.options() };
     let corpus = read_codings(std::slice::from_ref(&args.corpus), &codebook, &request)?;
     let request = CodingsRequest {
         coders: vec![args.gold_coder.clone().unwrap_or_else(|| GOLD.to_owned())],
-        keep: Vec::new(),
         options: args.input.options(),
+        ..CodingsRequest::default()
     };
     let gold = read_codings(&args.gold, &codebook, &request)?;
     tell_joined(&corpus, &messages);
     tell_joined(&gold, &messages);
+    let scores =
+        args.oof.as_deref().map(|oof| scores(oof, &codebook, &corpus, args)).transpose()?;
     let request = Request {
         by: args.by.as_deref(),
         weight: args.weight.as_deref(),
@@ -114,6 +124,7 @@ pub fn run(args: &PrevalenceArgs, global: &Global) -> Result<Outcome> {
             TargetArg::Process => Target::Process,
         },
         simple_random: args.design.is_some(),
+        scores: scores.as_ref(),
     };
     let found = estimate(&codebook, &corpus, &gold, &request, &args.corpus)?;
     for line in account(&found, request.target) {
@@ -129,6 +140,71 @@ pub fn run(args: &PrevalenceArgs, global: &Global) -> Result<Outcome> {
         print(&text(&found))?;
     }
     Ok(Outcome::Done)
+}
+
+/// The columns of every label's probability, tier by tier.
+fn score_columns(codebook: &Codebook) -> Vec<String> {
+    let tiers = codebook.tiers.iter();
+    tiers
+        .flat_map(|tier| tier.labels.iter().map(|l| format!("{}_p__{}", tier.name, l.name)))
+        .collect()
+}
+
+/// The corpus's probabilities, and in place of them the out-of-fold ones of the rows that trained.
+fn scores(
+    oof: &Path,
+    codebook: &Codebook,
+    corpus: &Codings,
+    args: &PrevalenceArgs,
+) -> Result<Scores> {
+    let run = oof.parent().unwrap_or(Path::new(""));
+    if !coded_by_folds(run).contains(&corpus.tables[0].digest) {
+        return Err(Error::usage(
+            "the corpus is not, byte for byte, a table that the mean of these folds' models coded",
+        )
+        .at(args.corpus.display().to_string())
+        .advise("code it again: confide classify BUNDLE … --folds --probabilities"));
+    }
+    let request = CodingsRequest {
+        coders: vec![GOLD.to_owned()],
+        numbers: score_columns(codebook),
+        ..CodingsRequest::default()
+    };
+    let held_out = read_codings(&[oof.to_path_buf()], codebook, &request)?;
+    let places: HashMap<&str, usize> =
+        corpus.ids.iter().enumerate().map(|(row, id)| (id.as_str(), row)).collect();
+    let mut out_of_fold = vec![false; corpus.rows()];
+    let matched: Vec<(usize, usize)> = held_out
+        .ids
+        .iter()
+        .enumerate()
+        .filter_map(|(own, id)| Some((own, *places.get(id.as_str())?)))
+        .collect();
+    matched.iter().for_each(|(_, row)| out_of_fold[*row] = true);
+    let column = |name: &str| {
+        let missing = || Error::data(format!("there is no column {}", shown(name)));
+        let mut values = corpus.numbers(name).ok_or_else(missing)?.to_vec();
+        let own = held_out.numbers(name).ok_or_else(missing)?;
+        for (from, row) in &matched {
+            values[*row] = own[*from];
+        }
+        // Rows without codes leave the corpus; they have no probabilities either.
+        let coded = |row: usize| corpus.answers(0, 0)[row] != Answer::MISSING;
+        let strange = |row: &usize| coded(*row) && !(0.0..=1.0).contains(&values[*row]);
+        match (0..values.len()).find(strange) {
+            Some(row) => Err(Error::data("a probability is no number from 0 to 1").at(format!(
+                "{}, id {}, column {name}",
+                args.corpus.display(),
+                shown(&corpus.ids[row])
+            ))),
+            None => Ok(values),
+        }
+    };
+    let of_tier = |tier: &crate::codebook::Tier| {
+        tier.labels.iter().map(|l| column(&format!("{}_p__{}", tier.name, l.name))).collect()
+    };
+    let marginal = codebook.tiers.iter().map(of_tier).collect::<Result<Vec<Vec<Vec<f32>>>>>()?;
+    Ok(Scores { marginal, out_of_fold })
 }
 
 /// The shares, or why there are none.
@@ -204,6 +280,7 @@ pub(super) fn account(found: &Shares, target: Target) -> Vec<String> {
     for (count, what) in [
         (c.uncoded, "comments have no code and leave the corpus".to_owned()),
         (c.used, format!("gold rows were used in training and estimate nothing: {used}")),
+        (c.out_of_fold, "gold rows trained; they estimate by their out-of-fold codes".to_owned()),
         (c.unmatched, "gold rows are not in the corpus and are left out".to_owned()),
         (
             c.drawn_uncoded,

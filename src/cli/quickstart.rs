@@ -225,6 +225,7 @@ fn estimate_shares(study: &Study, codebook: &Codebook) -> Result<()> {
         among: None,
         target: Target::Process,
         simple_random: true,
+        scores: None,
     };
     let found = prevalence::estimate(codebook, &corpus, &gold, &request, &study.coded)?;
     prevalence::write_csv(&study.prevalence, &found)?;

@@ -160,6 +160,14 @@ impl Joint {
         self.describe(&probabilities, answers, marginals)
     }
 
+    /// P(asked ∧ permitted ∧ label) of every label, `[tier][label]`.
+    pub fn marginal(&self, probabilities: &[Vec<f64>]) -> Vec<Vec<f64>> {
+        let tiers = self.tiers.iter().enumerate();
+        let cleaned: Vec<Vec<f64>> =
+            tiers.map(|(t, tier)| clean(slice(probabilities, t), tier.labels)).collect();
+        self.marginals(&cleaned).into_iter().map(|tier| tier.labels).collect()
+    }
+
     fn marginals(&self, probabilities: &[Vec<f64>]) -> Vec<Marginals> {
         let mut worlds = BTreeMap::from([(vec![0; self.words], 1.0)]);
         let mut marginals = Vec::with_capacity(self.tiers.len());

@@ -70,10 +70,18 @@ impl<'a> Coder<'a> {
         };
         let all = self.bundles.iter().map(of_bundle).collect::<Result<Vec<_>>>()?;
         let decide = |text: usize| {
-            let asked = mean(all.iter().map(|(bundle, _, logits)| {
-                bundle.decisions().probabilities(bundle.codebook(), &logits[text])
-            }));
+            let own: Vec<Vec<Vec<f64>>> = all
+                .iter()
+                .map(|(bundle, _, logits)| {
+                    bundle.decisions().probabilities(bundle.codebook(), &logits[text])
+                })
+                .collect();
+            let asked = mean(own.iter().cloned());
             let mut decision = self.joint.decide(&asked, &self.thresholds);
+            if own.len() > 1 {
+                // Corrected shares rest on the mean of the models' own, not on that of their parts.
+                decision.marginal = mean(own.iter().map(|own| self.joint.marginal(own)));
+            }
             let paths = self.bundles.iter().map(|bundle| bundle.decisions().paths(&decision.path));
             decision.path = mean(paths);
             let truncated = all.iter().any(|(_, read, _)| read[text].truncated());

@@ -25,7 +25,8 @@ pub(super) fn of_gold(
     of_process: f64,
 ) -> Result<Confusion, Note> {
     let plain = |values: &[f64]| values.iter().all(|value| *value == 1.0);
-    if !plain(gold.d) || !plain(gold.model_d) || rest.denominator != rest.rows {
+    let codes = gold.model_x.iter().all(|x| *x == 0.0 || *x == 1.0);
+    if !codes || !plain(gold.d) || !plain(gold.model_d) || rest.denominator != rest.rows {
         return Err(Note::NotForRatios);
     }
     let n = gold.x.len() as f64;

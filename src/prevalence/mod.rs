@@ -20,7 +20,7 @@ pub use confusion::{Confusion, adjusted_shares, rogan_gladen};
 pub use design_based::design_based_mean;
 pub use difference::{Linear, Tuning, linear};
 pub use ppi::{PredictionPowered, prediction_powered_mean};
-pub use shares::{Among, Counts, Request, Share, Shares, shares};
+pub use shares::{Among, Counts, Request, Scores, Share, Shares, shares};
 pub use sums::{Gold, Sums};
 
 use serde::Serialize;

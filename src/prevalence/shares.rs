@@ -16,6 +16,17 @@ pub struct Among {
     pub label: usize,
 }
 
+/// The model's probabilities in place of its codes, where rows that trained are gold: of these rows
+/// the out-of-fold ones, of all others the mean of the folds' models (cross-prediction-powered
+/// inference; Zrnic and Candès 2024).
+#[derive(Clone, Debug)]
+pub struct Scores {
+    /// P(label) along the path, `[tier][label][row of the corpus]`.
+    pub marginal: Vec<Vec<Vec<f32>>>,
+    /// For each row of the corpus, whether its probabilities are out of fold.
+    pub out_of_fold: Vec<bool>,
+}
+
 /// What is to be estimated.
 #[derive(Clone, Debug)]
 pub struct Request<'a> {
@@ -29,6 +40,8 @@ pub struct Request<'a> {
     pub target: Target,
     /// Whether the gold rows without `pi` are a simple random sample.
     pub simple_random: bool,
+    /// Probabilities, if rows that trained are to be gold.
+    pub scores: Option<&'a Scores>,
 }
 
 /// What became of the rows.
@@ -42,6 +55,8 @@ pub struct Counts {
     pub gold: usize,
     /// Gold rows that were used in training: they stand in the corpus with their gold codes.
     pub used: usize,
+    /// Gold rows that trained, and estimate by their out-of-fold codes.
+    pub out_of_fold: usize,
     /// Gold rows that are not in the corpus; they are left out.
     pub unmatched: usize,
     /// Gold rows without an inclusion probability.
@@ -182,7 +197,10 @@ impl<'a> Study<'a> {
             };
             gold_row[*place as usize] = Some(row as u32);
             let split = gold.splits.as_ref().and_then(|splits| splits[row]);
-            used[row] = matches!(split, Some(Split::Train | Split::Validation));
+            let out_of_fold =
+                request.scores.is_some_and(|scores| scores.out_of_fold[*place as usize]);
+            used[row] = !out_of_fold && matches!(split, Some(Split::Train | Split::Validation));
+            counts.out_of_fold += usize::from(out_of_fold);
             counts.used += usize::from(used[row]);
             counts.gold += usize::from(!used[row]);
             counts.without_pi += usize::from(!used[row] && pi.is_none());
@@ -207,7 +225,9 @@ impl<'a> Study<'a> {
                 }
                 None => ("all".to_owned(), Counted::All),
             }];
-            if among.is_none() && !tier.asked_when.conditions.is_empty() {
+            // Whether a tier is asked has no probability of its own in a table.
+            let by_codes = self.request.scores.is_none();
+            if among.is_none() && by_codes && !tier.asked_when.conditions.is_empty() {
                 denominators.push(("asked".to_owned(), Counted::Asked));
             }
             for (of, counted) in denominators {
@@ -227,7 +247,8 @@ impl<'a> Study<'a> {
     ) {
         let tier = &self.codebook.tiers[at];
         let rows = self.sort(rows, at, counted);
-        let joint = (tier.kind == TierKind::Single && counted == Counted::All)
+        let by_codes = self.request.scores.is_none();
+        let joint = (tier.kind == TierKind::Single && counted == Counted::All && by_codes)
             .then(|| self.joint(&rows, at))
             .flatten();
         let mut found = Vec::new();
@@ -348,11 +369,16 @@ impl<'a> Study<'a> {
         label: usize,
         counted: Counted,
     ) -> (Columns, Sums, Sums) {
-        let model = Indicator::new(self.corpus, tier, label, counted);
+        let codes = Indicator::new(self.corpus, tier, label, counted);
+        let scores = self.request.scores.map(|scores| scores.marginal[tier][label].as_slice());
+        let model = |row: usize| match scores {
+            Some(scores) => (f64::from(scores[row]), 1.0),
+            None => codes.of(row),
+        };
         let truth = Indicator::new(self.gold, tier, label, counted);
         let mut rest = Sums::default();
         for &row in &rows.rest {
-            let (x, d) = model.of(row);
+            let (x, d) = model(row);
             let weight = self.weight[row];
             rest.add(1.0, weight * x, weight * d);
         }
@@ -364,7 +390,7 @@ impl<'a> Study<'a> {
         let mut columns = Columns::default();
         for &(row, gold) in &rows.gold {
             let weight = self.weight[row];
-            let ((x, d), (model_x, model_d)) = (truth.of(gold), model.of(row));
+            let ((x, d), (model_x, model_d)) = (truth.of(gold), model(row));
             columns.x.push(weight * x);
             columns.d.push(weight * d);
             columns.model_x.push(weight * model_x);

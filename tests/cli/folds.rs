@@ -202,3 +202,41 @@ fn a_wrong_code_is_ranked_first() {
 fn hex(n: usize) -> String {
     format!("{:x}", n.wrapping_mul(2_654_435_761) % 1_000_003)
 }
+
+#[test]
+fn rows_that_trained_correct_shares_by_their_out_of_fold_codes() {
+    let folder = study(FROZEN);
+    train(&folder, "bundle", &["--folds", "3"]).exits(0);
+    let coded = folder.read("coded.csv");
+    let corpus: String = coded
+        .lines()
+        .map(|line| line.split(',').take(2).collect::<Vec<&str>>().join(",") + "\n")
+        .collect();
+    folder.file("corpus.csv", corpus);
+    let classify = |out: &str, more: &[&str]| {
+        let arguments = ["classify", "bundle", "corpus.csv", "-o", out, "--probabilities"];
+        folder.run(&[&arguments[..], more].concat()).exits(0);
+    };
+    classify("by-folds.csv", &["--folds"]);
+    classify("by-one.csv", &[]);
+    let shares = |corpus: &str, more: &[&str]| {
+        let arguments = ["prevalence", "llm-mental-health", corpus, "--gold", "coded.csv"];
+        let rest = ["--design", "srs", "--json"];
+        folder.run(&[&arguments[..], &rest[..], more].concat())
+    };
+    let oof = ["--oof", "bundle.run/oof.csv"];
+    let ran = shares("by-folds.csv", &oof);
+    let json = ran.exits(0).keeps_quiet_about(SECRET).json();
+    let count = |name: &str| json["counts"][name].as_u64().unwrap();
+    assert_eq!((count("out_of_fold"), count("gold"), count("used")), (24, 36, 9));
+    assert_eq!(json["rows"][0]["n_gold"], 36);
+    assert!(json["rows"][0]["estimate"].is_f64());
+    // Without them the rows that trained estimate nothing.
+    let json = shares("by-folds.csv", &[]).exits(0).json();
+    assert_eq!(json["counts"]["gold"], 12);
+    // Another model's codes, or a table that was changed since, are no pair.
+    shares("by-one.csv", &oof).exits(2).says(&["--folds --probabilities"]);
+    let changed = folder.read("by-folds.csv") + "\n";
+    folder.file("by-folds.csv", changed);
+    shares("by-folds.csv", &oof).exits(2);
+}

@@ -100,6 +100,7 @@ pub struct Codings {
     present: Vec<Vec<bool>>,
     sets: Vec<Sets>,
     kept: Vec<(String, KeptColumn)>,
+    numbers: Vec<(String, Vec<f32>)>,
 }
 
 impl Codings {
@@ -146,6 +147,11 @@ impl Codings {
     /// A column that was asked to be kept.
     pub fn kept(&self, name: &str) -> Option<&KeptColumn> {
         self.kept.iter().find(|(own, _)| own == name).map(|(_, column)| column)
+    }
+
+    /// A column of numbers that was asked to be kept; NaN where a row has none.
+    pub fn numbers(&self, name: &str) -> Option<&[f32]> {
+        self.numbers.iter().find(|(own, _)| own == name).map(|(_, column)| column.as_slice())
     }
 }
 

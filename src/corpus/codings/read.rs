@@ -24,6 +24,8 @@ pub struct CodingsRequest {
     pub coders: Vec<String>,
     /// Further columns to keep, which one of the tables must have.
     pub keep: Vec<String>,
+    /// Columns of numbers to keep, which one of the tables must have.
+    pub numbers: Vec<String>,
     /// How the tables are read; a text column is of use, but need not be there.
     pub options: ReadOptions,
 }
@@ -57,8 +59,9 @@ pub fn read_codings(
         }
     }
     let headers: Vec<&[String]> = tables.iter().map(|(reader, _)| reader.columns()).collect();
-    require(&names, &request.keep, &headers, codebook)?;
-    let mut join = Join::new(codebook, names, &request.keep);
+    let columns = request.keep.iter().chain(&request.numbers);
+    require(&names, columns, &headers, codebook)?;
+    let mut join = Join::new(codebook, names, &request.keep, &request.numbers);
     for (reader, digest) in tables {
         join.table(reader, digest, &request.options)?;
     }
@@ -68,7 +71,7 @@ pub fn read_codings(
 impl Codings {
     /// No rows at all, of one coder.
     pub fn empty(codebook: &Codebook, coder: &str) -> Self {
-        Join::new(codebook, vec![coder.to_owned()], &[]).finish()
+        Join::new(codebook, vec![coder.to_owned()], &[], &[]).finish()
     }
 }
 
@@ -92,9 +95,9 @@ fn column_name(tier: &str, coder: &str) -> String {
 }
 
 /// Fails if a coder has no column in any table, or a column to keep is in none.
-fn require(
+fn require<'a>(
     names: &[String],
-    keep: &[String],
+    mut columns: impl Iterator<Item = &'a String>,
     headers: &[&[String]],
     codebook: &Codebook,
 ) -> Result<()> {
@@ -117,7 +120,7 @@ fn require(
             None => error.advise(format!("the tables have the coders {}", known.join(", "))),
         });
     }
-    match keep.iter().find(|column| !all.contains(column)) {
+    match columns.find(|column| !all.contains(column)) {
         Some(column) => Err(missing(&all, column, "")),
         None => Ok(()),
     }
@@ -142,7 +145,12 @@ struct Join<'a> {
 }
 
 impl<'a> Join<'a> {
-    fn new(codebook: &'a Codebook, coders: Vec<String>, keep: &[String]) -> Self {
+    fn new(
+        codebook: &'a Codebook,
+        coders: Vec<String>,
+        keep: &[String],
+        numbers: &[String],
+    ) -> Self {
         let tiers = codebook.tiers.len();
         let kept = |name: &String| {
             (name.clone(), KeptColumn { values: vec![String::new()], at: Vec::new() })
@@ -158,6 +166,7 @@ impl<'a> Join<'a> {
             present: vec![vec![false; tiers]; coders.len()],
             sets: codebook.tiers.iter().map(|tier| Sets::new(tier.labels.len())).collect(),
             kept: keep.iter().map(kept).collect(),
+            numbers: numbers.iter().map(|name| (name.clone(), Vec::new())).collect(),
             coders,
         };
         Self {
@@ -198,6 +207,7 @@ impl<'a> Join<'a> {
             split: find("split"),
             pi: find("pi"),
             kept: self.codings.kept.iter().map(|(name, _)| find(name)).collect(),
+            numbers: self.codings.numbers.iter().map(|(name, _)| find(name)).collect(),
             coders: (self.codings.coders.iter())
                 .map(|coder| {
                     let tiers = self.codebook.tiers.iter();
@@ -262,6 +272,9 @@ impl<'a> Join<'a> {
         }
         for (_, column) in &mut self.codings.kept {
             column.at.push(0);
+        }
+        for (_, column) in &mut self.codings.numbers {
+            column.push(f32::NAN);
         }
         self.seen.push(0);
         self.groups.push(None);
@@ -351,6 +364,10 @@ impl<'a> Join<'a> {
             let first = *self.texts.entry(key(text)).or_insert(at as u32);
             self.repeats[at] = first as usize != at;
         }
+        for ((_, numbers), column) in self.codings.numbers.iter_mut().zip(&place.numbers) {
+            let number = cell(*column).and_then(|cell| cell.trim().parse::<f32>().ok());
+            numbers[at] = number.unwrap_or(numbers[at]);
+        }
         for (which, column) in place.kept.iter().enumerate() {
             let Some(cell) = column.map(|column| row.cell(column).trim()) else { continue };
             let (_, kept) = &mut self.codings.kept[which];
@@ -402,6 +419,7 @@ struct Places {
     split: Option<usize>,
     pi: Option<usize>,
     kept: Vec<Option<usize>>,
+    numbers: Vec<Option<usize>>,
     /// `[coder][tier]`
     coders: Vec<Vec<Option<usize>>>,
 }

@@ -20,6 +20,7 @@ fn join(tables: &[&str], coders: &[&str], keep: &[&str]) -> Result<Codings> {
     let request = CodingsRequest {
         coders: coders.iter().map(|c| (*c).to_owned()).collect(),
         keep: keep.iter().map(|c| (*c).to_owned()).collect(),
+        numbers: Vec::new(),
         options: ReadOptions::default(),
     };
     read_codings(&paths, &Codebook::parse(GATED, "b").unwrap(), &request)
