@@ -44,6 +44,9 @@ pub struct DriftArgs {
     /// The coder in the columns <tier>__<coder> [default: the plain columns]
     #[arg(long, value_name = "CODER", env = "CONFIDE_CODER")]
     coder: Option<String>,
+    /// The coder in the gold tables' columns <tier>__<coder> [default: the plain columns]
+    #[arg(long, value_name = "CODER", env = "CONFIDE_GOLD_CODER")]
+    gold_coder: Option<String>,
     /// How gold rows without a column pi were drawn: srs
     #[arg(long, value_parser = ["srs"], env = "CONFIDE_DESIGN")]
     design: Option<String>,
@@ -101,7 +104,7 @@ pub fn run(args: &DriftArgs, global: &Global) -> Result<Outcome> {
     };
     let (a, b) = (read(&args.a)?, read(&args.b)?);
     let request = CodingsRequest {
-        coders: vec![GOLD.to_owned()],
+        coders: vec![args.gold_coder.clone().unwrap_or_else(|| GOLD.to_owned())],
         options: options.clone(),
         ..CodingsRequest::default()
     };

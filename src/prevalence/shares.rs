@@ -218,6 +218,10 @@ impl<'a> Study<'a> {
     fn estimate(&self, rows: &[usize], by: Option<(&str, &str)>, out: &mut Vec<Share>) {
         for (at, tier) in self.codebook.tiers.iter().enumerate() {
             let among = self.request.among;
+            if among.is_some_and(|among| among.tier == at) {
+                // Every comment that is counted carries that label.
+                continue;
+            }
             let mut denominators = vec![match among {
                 Some(among) => {
                     let of = &self.codebook.tiers[among.tier];

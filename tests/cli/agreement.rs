@@ -216,6 +216,9 @@ fn shares_are_corrected_by_gold_of_known_design() {
     let values: Vec<&str> =
         by["rows"].as_array().unwrap().iter().filter_map(|row| row["value"].as_str()).collect();
     assert!(values.contains(&"x") && values.contains(&"y"));
+    let tiers: Vec<&Value> =
+        by["rows"].as_array().unwrap().iter().map(|row| &row["tier"]).collect();
+    assert!(tiers.iter().all(|tier| **tier == "topics"), "{tiers:?}");
     run(&["-o", "p.csv"]).prints(&["of comments"]);
     assert!(folder.read("p.csv").starts_with("tier,label,of,by,value,method,estimate,lower,upper"));
 }
