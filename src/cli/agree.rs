@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::input::InputArgs;
 use super::joined::{joined_json, tell_joined};
 use super::messages::Messages;
-use super::table::{Table, print, print_json};
+use super::table::{Table, figure, print, print_json};
 use super::{Global, Outcome};
 use crate::codebook::Codebook;
 use crate::corpus::{
@@ -140,10 +140,6 @@ fn reading(alpha: Option<f64>) -> &'static str {
         Some(_) => "below .667",
         None => "",
     }
-}
-
-fn figure(value: Option<f64>) -> String {
-    value.map_or_else(|| "undefined".into(), |value| format!("{value:.3}"))
 }
 
 fn estimate(estimate: Estimate) -> String {

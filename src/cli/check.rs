@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -17,10 +16,10 @@ use super::table::{Table, print, print_json};
 use super::{Global, Outcome};
 use crate::codebook::Codebook;
 use crate::corpus::{
-    GoldRow, GoldTable, Problem, TableReader, TierCounts, WholeFile, coders, count_codes,
+    GoldRow, GoldTable, Problem, TableReader, TierCounts, WholeFile, coders, contents, count_codes,
     near_duplicates, read_gold_from, refuse_existing,
 };
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// A label with fewer rows than this is hard to learn and harder to judge.
 const FEW_ROWS: usize = 10;
@@ -123,22 +122,6 @@ fn read(path: &Path, codebook: &Codebook, args: &CheckArgs) -> Result<Vec<CoderT
         table.problems.sort_by_key(|problem| problem.row);
     }
     Ok(tables)
-}
-
-/// The whole of a file or of standard input, with its name.
-pub(super) fn contents(path: &Path) -> Result<(String, Vec<u8>)> {
-    let mut bytes = Vec::new();
-    if path == Path::new("-") {
-        let read = std::io::stdin().read_to_end(&mut bytes);
-        read.map_err(|error| Error::reading(Path::new("standard input"), &error))?;
-        return Ok(("-".into(), bytes));
-    }
-    let name = path.display().to_string();
-    if path.is_dir() {
-        return Err(Error::data("this is a folder, not a table").at(name));
-    }
-    bytes = std::fs::read(path).map_err(|error| Error::reading(path, &error))?;
-    Ok((name, bytes))
 }
 
 /// Counts of the gold over all files, then of each coder under the names of its columns.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::input::InputArgs;
 use super::joined::{joined_json, tell_joined};
 use super::messages::Messages;
-use super::table::{Table, print, print_json};
+use super::table::{Table, figure, print, print_json};
 use super::{Global, Outcome};
 use crate::codebook::Codebook;
 use crate::corpus::{Codings, CodingsRequest, GOLD, read_codings};
@@ -194,10 +194,6 @@ fn document(
         }
     }
     Ok(document)
-}
-
-fn figure(value: Option<f64>) -> String {
-    value.map_or_else(|| "undefined".into(), |value| format!("{value:.3}"))
 }
 
 fn p(value: Option<f64>) -> String {

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::input::InputArgs;
 use super::joined::tell_joined;
 use super::messages::Messages;
-use super::table::{Table, print, print_json};
+use super::table::{Table, percent, print, print_json};
 use super::{Global, Outcome};
 use crate::codebook::Codebook;
 use crate::corpus::{
@@ -283,10 +283,6 @@ fn each(
         }
     }
     Ok(status.is_some())
-}
-
-fn percent(share: Option<f64>) -> String {
-    share.map_or_else(String::new, |share| format!("{:.1} %", 100.0 * share))
 }
 
 fn text(labels: &[LabelDrift], indices: &[(String, Option<f64>)], seen: &[Seen; 2]) -> String {

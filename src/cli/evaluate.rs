@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::compute::{PrecisionArgs, tell_precision};
 use super::input::InputArgs;
 use super::messages::Messages;
-use super::table::{Table, print, print_json};
+use super::table::{Table, figure, print, print_json};
 use super::training_rows::{text_digest, usable};
 use super::{Global, Outcome};
 use crate::bundle::Bundle;
@@ -195,10 +195,6 @@ fn count_scoring(bundle: &Bundle, rows: &[GoldRow], messages: &Messages) -> Resu
 /// Writes `metrics.json` whole.
 pub(super) fn write_metrics(path: &Path, document: &Value) -> Result<()> {
     WholeFile::write_all_to(path, format!("{document:#}\n").as_bytes())
-}
-
-fn figure(value: Option<f64>) -> String {
-    value.map_or_else(|| "undefined".into(), |v| format!("{v:.3}"))
 }
 
 /// The figures of every tier, and every label, for people.

@@ -9,11 +9,10 @@ use std::path::{Path, PathBuf};
 use clap::builder::FalseyValueParser;
 use clap::{Args, Subcommand};
 
-use super::check::contents;
 use super::messages::Messages;
 use super::{Global, Outcome};
 use crate::corpus::{
-    Format, Row, TableWriter, TikTokComment, WholeFile, read_tiktok, refuse_existing,
+    Format, Row, TableWriter, TikTokComment, WholeFile, contents, read_tiktok, refuse_existing,
 };
 use crate::error::{Error, Result};
 

@@ -11,7 +11,7 @@ use super::classify::coded_by_folds;
 use super::input::InputArgs;
 use super::joined::{joined_json, tell_joined};
 use super::messages::Messages;
-use super::table::{Table, print, print_json};
+use super::table::{Table, percent, print, print_json};
 use super::{Global, Outcome};
 use crate::codebook::Codebook;
 use crate::corpus::{
@@ -373,10 +373,6 @@ pub(super) fn write_csv(path: &Path, found: &Shares) -> Result<()> {
     };
     write(&mut bytes).map_err(|error| Error::writing(path, &error))?;
     WholeFile::write_all_to(path, &bytes)
-}
-
-fn percent(share: Option<f64>) -> String {
-    share.map_or_else(String::new, |share| format!("{:.1} %", 100.0 * share))
 }
 
 /// A share as a reader would say it; never of people.

@@ -7,7 +7,6 @@ use clap::Args;
 use clap::builder::FalseyValueParser;
 use serde_json::json;
 
-use super::check::contents;
 use super::counts::{counts_json, counts_table, set_json};
 use super::input::InputArgs;
 use super::table::{print, print_json};
@@ -15,8 +14,8 @@ use super::{Global, Outcome};
 use crate::codebook::{Codebook, is_blank};
 use crate::corpus::{
     Format, GoldRow, ReadOptions, Roles, Row, SetCounts, Split, SplitSizes, TableReader,
-    TableWriter, TierCounts, WholeFile, code_traits, count_codes, near_duplicates, read_gold_from,
-    refuse_existing, split, units,
+    TableWriter, TierCounts, WholeFile, code_traits, contents, count_codes, near_duplicates,
+    read_gold_from, refuse_existing, split, units,
 };
 use crate::error::{Error, Result, shown};
 

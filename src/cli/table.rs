@@ -65,6 +65,16 @@ fn is_figure(cell: &str) -> bool {
         || matches!(cell, "-" | "–" | "—")
 }
 
+/// A figure to three places.
+pub fn figure(value: Option<f64>) -> String {
+    value.map_or_else(|| "undefined".into(), |value| format!("{value:.3}"))
+}
+
+/// A share in per cent, blank where there is none.
+pub fn percent(share: Option<f64>) -> String {
+    share.map_or_else(String::new, |share| format!("{:.1} %", 100.0 * share))
+}
+
 /// Writes findings to standard output; a reader that went away (`| head`) is no failure.
 ///
 /// # Errors

@@ -32,7 +32,7 @@ pub use format::{Format, ReadOptions};
 pub use gold::{GoldRow, GoldTable, Split, coders, read_gold, read_gold_from};
 pub use openai::{Answered, Line, Reply, Unmatched, read_answer, read_line};
 pub use problem::{Problem, ProblemCode, Severity};
-pub use reader::TableReader;
+pub use reader::{TableReader, contents};
 pub use roles::Roles;
 pub use row::{Defect, Row};
 pub use sampling::{Drawn, below, proportional, shuffled, stratified};

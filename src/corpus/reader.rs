@@ -203,6 +203,25 @@ fn check_columns(name: &str, columns: &[String]) -> Result<()> {
     Ok(())
 }
 
+/// The whole of a file, or of standard input for `-`, with its name as messages show it.
+///
+/// # Errors
+/// A data error if it cannot be read or is a folder.
+pub fn contents(path: &Path) -> Result<(String, Vec<u8>)> {
+    let mut bytes = Vec::new();
+    if path == Path::new("-") {
+        let read = io::stdin().read_to_end(&mut bytes);
+        read.map_err(|error| Error::reading(Path::new("standard input"), &error))?;
+        return Ok(("-".into(), bytes));
+    }
+    let name = path.display().to_string();
+    if path.is_dir() {
+        return Err(Error::data("this is a folder, not a table").at(name));
+    }
+    bytes = std::fs::read(path).map_err(|error| Error::reading(path, &error))?;
+    Ok((name, bytes))
+}
+
 /// A failed read as the error it carries, or as a data error of its own.
 pub(super) fn read_failure(name: &str, error: io::Error) -> Error {
     match error.downcast::<Error>() {

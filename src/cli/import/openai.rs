@@ -9,10 +9,9 @@ use serde_json::Value;
 
 use super::NewTable;
 use crate::cli::Outcome;
-use crate::cli::check::contents;
 use crate::cli::messages::Messages;
 use crate::codebook::{Barred, CellValue, Code, Codebook, check_coder};
-use crate::corpus::{Line, Reply, Unmatched, read_answer, read_line, refuse_existing};
+use crate::corpus::{Line, Reply, Unmatched, contents, read_answer, read_line, refuse_existing};
 use crate::error::{Error, Result, nearest, shown};
 
 /// Answers that are listed; the others are counted.

@@ -3,9 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use super::SampleArgs;
-use crate::cli::check::contents;
 use crate::codebook::{CellValue, Codebook, hex_sha256};
-use crate::corpus::TableReader;
+use crate::corpus::{TableReader, contents};
 use crate::error::{Error, Result, nearest, shown};
 
 /// The rows that can be drawn.

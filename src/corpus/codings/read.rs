@@ -1,8 +1,7 @@
 //! Joining tables of codes by id.
 
 use std::collections::HashMap;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use xxhash_rust::xxh32::Xxh32;
 
@@ -11,7 +10,7 @@ use super::{Answer, Codings, GOLD, JoinedTable, KeptColumn};
 use crate::codebook::{Barred, Code, Codebook, hex_sha256, is_blank};
 use crate::corpus::format::ReadOptions;
 use crate::corpus::gold::{Split, coders};
-use crate::corpus::reader::{TableReader, read_failure};
+use crate::corpus::reader::{TableReader, contents};
 use crate::corpus::roles::missing;
 use crate::corpus::row::Row;
 use crate::error::{Error, Result, shown};
@@ -43,7 +42,7 @@ pub fn read_codings(
 ) -> Result<Codings> {
     let mut tables = Vec::new();
     for path in paths {
-        let (name, bytes) = whole(path)?;
+        let (name, bytes) = contents(path)?;
         let digest = hex_sha256(&bytes);
         let reader = TableReader::from_bytes(bytes, &name, &request.options)?;
         tables.push((reader, digest));
@@ -73,21 +72,6 @@ impl Codings {
     pub fn empty(codebook: &Codebook, coder: &str) -> Self {
         Join::new(codebook, vec![coder.to_owned()], &[], &[]).finish()
     }
-}
-
-fn whole(path: &Path) -> Result<(String, Vec<u8>)> {
-    let mut bytes = Vec::new();
-    if path == Path::new("-") {
-        let name = "standard input";
-        std::io::stdin().read_to_end(&mut bytes).map_err(|error| read_failure(name, error))?;
-        return Ok((name.into(), bytes));
-    }
-    let name = path.display().to_string();
-    if path.is_dir() {
-        return Err(Error::data("this is a folder, not a table").at(name));
-    }
-    bytes = std::fs::read(path).map_err(|error| Error::reading(path, &error))?;
-    Ok((name, bytes))
 }
 
 fn column_name(tier: &str, coder: &str) -> String {
