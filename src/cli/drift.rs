@@ -1,9 +1,10 @@
 //! `confide drift`: two coded corpora, of two months or two platforms, compared.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use clap::Args;
 use clap::builder::FalseyValueParser;
+use clap::{Args, ValueEnum};
 use serde::Serialize;
 use serde_json::json;
 
@@ -14,12 +15,17 @@ use super::table::{Table, percent, print, print_json};
 use super::{Global, Outcome};
 use crate::codebook::Codebook;
 use crate::corpus::{
-    Answer, Codings, CodingsRequest, GOLD, ReadOptions, TableReader, read_codings,
+    Answer, Codings, CodingsRequest, GOLD, KeptColumn, ReadOptions, TableReader, read_codings,
 };
 use crate::error::{Error, Result};
-use crate::evaluation::drift::{ShareDifference, Texts, Verdict, difference, stability_index};
+use crate::evaluation::drift::{
+    GroupCounts, MixSplit, ShareDifference, Texts, Verdict, difference, mix_split, stability_index,
+};
 use crate::evaluation::paired::holm;
 use crate::prevalence::{Method, Request, Share, Target, shares};
+
+/// The column whose values are groups of rows.
+const GROUP: &str = "group";
 
 /// Compares two coded corpora: shares, lengths, words, rows for review
 #[derive(Debug, Args)]
@@ -53,11 +59,23 @@ pub struct DriftArgs {
     /// Shares that differ by less than this are stable
     #[arg(long, value_name = "SHARE", env = "CONFIDE_MARGIN")]
     margin: Option<f64>,
+    /// Also give the codes' shares with the groups in the parts that this corpus has them
+    #[arg(long, value_enum, value_name = "CORPUS", env = "CONFIDE_STANDARDISE_TO")]
+    standardise_to: Option<Standard>,
     /// Print one JSON document instead of tables
     #[arg(long, env = "CONFIDE_JSON", value_parser = FalseyValueParser::new())]
     json: bool,
     #[command(flatten)]
     input: InputArgs,
+}
+
+/// The corpus whose mix of groups is the standard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Standard {
+    /// The first
+    A,
+    /// The second
+    B,
 }
 
 /// One label in both corpora.
@@ -69,6 +87,8 @@ struct LabelDrift {
     b: Share,
     naive_a: Option<f64>,
     naive_b: Option<f64>,
+    /// The naive difference within shared groups and by their mix.
+    groups: Option<MixSplit>,
     difference: Option<ShareDifference>,
     p_holm: Option<f64>,
     verdict: Verdict,
@@ -89,12 +109,18 @@ pub fn run(args: &DriftArgs, global: &Global) -> Result<Outcome> {
     if args.margin.is_some_and(|margin| !(margin > 0.0 && margin < 1.0)) {
         return Err(Error::usage("a margin lies between 0 and 1").at("--margin"));
     }
+    if [&args.a, &args.b].into_iter().any(|path| path == Path::new("-")) {
+        return Err(Error::usage("the corpora are read twice, and standard input only once")
+            .advise("save it to a file"));
+    }
     let codebook = Codebook::find(&args.codebook)?;
     let options = args.input.options();
     let coder = args.coder.clone().unwrap_or_else(|| GOLD.to_owned());
     let read = |path: &PathBuf| -> Result<Codings> {
+        let columns = TableReader::open(path, &options)?.columns().to_vec();
         let request = CodingsRequest {
             coders: vec![coder.clone()],
+            keep: columns.into_iter().filter(|column| column == GROUP).collect(),
             options: options.clone(),
             ..CodingsRequest::default()
         };
@@ -122,7 +148,16 @@ pub fn run(args: &DriftArgs, global: &Global) -> Result<Outcome> {
             ));
         }
     }
-    let labels = labels(args.margin, &of_a, &of_b);
+    let mut labels = labels(args.margin, &of_a, &of_b);
+    if let (Some(in_a), Some(in_b)) = (a.kept(GROUP), b.kept(GROUP)) {
+        for label in &mut labels {
+            label.groups = mix_split(&by_group(&codebook, label, [(&a, in_a), (&b, in_b)]));
+        }
+    } else if args.standardise_to.is_some() {
+        return Err(Error::data("a corpus has no column group, so that its mix is not known")
+            .at("--standardise-to")
+            .advise("add a column group, such as the video or the platform, to both"));
+    }
     let indices: Vec<(String, Option<f64>)> = (0..codebook.tiers.len())
         .map(|tier| {
             let labels = codebook.tiers[tier].labels.len();
@@ -143,7 +178,7 @@ pub fn run(args: &DriftArgs, global: &Global) -> Result<Outcome> {
             "b": seen[1],
         }))?;
     } else {
-        print(&text(&labels, &indices, &seen))?;
+        print(&text(args, &labels, &indices, &seen))?;
     }
     Ok(Outcome::Done)
 }
@@ -200,6 +235,7 @@ fn labels(margin: Option<f64>, a: &[Share], b: &[Share]) -> Vec<LabelDrift> {
                 b: second.clone(),
                 naive_a: naive(a, first),
                 naive_b: naive(b, second),
+                groups: None,
                 difference: pair.and_then(|(first, second)| difference(first, second, margin)),
                 p_holm: None,
                 verdict: Verdict::NotTested,
@@ -285,7 +321,64 @@ fn each(
     Ok(status.is_some())
 }
 
-fn text(labels: &[LabelDrift], indices: &[(String, Option<f64>)], seen: &[Seen; 2]) -> String {
+/// The counts of a label by the model's codes, group by group; rows without a group are one.
+fn by_group(
+    codebook: &Codebook,
+    label: &LabelDrift,
+    corpora: [(&Codings, &KeptColumn); 2],
+) -> Vec<[GroupCounts; 2]> {
+    let tier = codebook.tier_index(&label.tier).unwrap_or_default();
+    let place = codebook.tiers[tier].label_index(&label.label).unwrap_or_default();
+    let mut counts: BTreeMap<&str, [GroupCounts; 2]> = BTreeMap::new();
+    for (which, (codings, groups)) in corpora.into_iter().enumerate() {
+        for (row, answer) in codings.answers(0, tier).iter().enumerate() {
+            if *answer == Answer::MISSING {
+                continue;
+            }
+            let own = &mut counts.entry(groups.cell(row)).or_default()[which];
+            own.rows += 1.0;
+            own.carry += f64::from(u8::from(codings.holds(tier, *answer, place)));
+        }
+    }
+    counts.into_values().collect()
+}
+
+/// The split of the naive differences, and shares with the standard's mix.
+fn groups_text(args: &DriftArgs, labels: &[LabelDrift]) -> String {
+    let points = |value: f64| format!("{:+.1}", 100.0 * value);
+    let standard = match args.standardise_to {
+        None => "",
+        Some(Standard::A) => "B, mix of A",
+        Some(Standard::B) => "A, mix of B",
+    };
+    let mut table = Table::new(["tier", "label", "within shared groups", "by their mix", standard]);
+    for label in labels {
+        let Some(split) = label.groups else { continue };
+        let standardised = match args.standardise_to {
+            None => None,
+            Some(Standard::A) => split.second_as_first,
+            Some(Standard::B) => split.first_as_second,
+        };
+        table.row([
+            label.tier.clone(),
+            label.label.clone(),
+            points(split.within),
+            points(split.mix),
+            percent(standardised),
+        ]);
+    }
+    if table.is_empty() {
+        return String::new();
+    }
+    format!("the naive difference, in points, by groups:\n{table}\n")
+}
+
+fn text(
+    args: &DriftArgs,
+    labels: &[LabelDrift],
+    indices: &[(String, Option<f64>)],
+    seen: &[Seen; 2],
+) -> String {
     let mut table = Table::new([
         "tier",
         "label",
@@ -333,5 +426,5 @@ fn text(labels: &[LabelDrift], indices: &[(String, Option<f64>)], seen: &[Seen; 
             percent(seen.strange_words),
         ]);
     }
-    format!("{table}\n{index}\n{corpora}")
+    format!("{table}\n{}{index}\n{corpora}", groups_text(args, labels))
 }

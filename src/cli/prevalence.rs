@@ -21,6 +21,9 @@ use crate::corpus::{
 use crate::error::{Error, Result, nearest, shown};
 use crate::prevalence::{Among, Method, Note, Request, Scores, Share, Shares, Target, shares};
 
+/// Values that a column to divide by has at most.
+const MOST_VALUES: usize = 1_000;
+
 /// Estimates how much of a corpus carries each label, corrected by gold rows for the coder's errors
 #[derive(Debug, Args)]
 #[command(after_long_help = "Example:\n  \
@@ -97,6 +100,21 @@ pub fn run(args: &PrevalenceArgs, global: &Global) -> Result<Outcome> {
     if let Some(output) = &args.output {
         refuse_existing(output, args.force)?;
     }
+    if args.gold_coder.as_deref() == Some("verified") {
+        return Err(Error::usage(
+            "codes that were confirmed with the model's beside them give precision only, no share",
+        )
+        .at("--gold-coder")
+        .advise("have a blind sample coded: confide sample without --verify"));
+    }
+    let texts = args.input.text.as_deref().unwrap_or("text");
+    for (flag, column) in [("--by", &args.by), ("--weight", &args.weight)] {
+        if column.as_deref() == Some(texts) {
+            return Err(Error::usage("the texts of comments are no column to divide or weigh by")
+                .at(flag)
+                .advise("name another column, such as platform"));
+        }
+    }
     let codebook = Codebook::find(&args.codebook)?;
     let among = args.among.as_deref().map(|given| among(given, &codebook)).transpose()?;
     let keep = [&args.by, &args.weight].into_iter().flatten().cloned().collect();
@@ -113,6 +131,14 @@ pub fn run(args: &PrevalenceArgs, global: &Global) -> Result<Outcome> {
     let gold = read_codings(&args.gold, &codebook, &request)?;
     tell_joined(&corpus, &messages);
     tell_joined(&gold, &messages);
+    let values = args.by.as_deref().and_then(|by| corpus.kept(by)).map_or(0, |c| c.values.len());
+    if values > MOST_VALUES {
+        return Err(Error::usage(format!(
+            "the column has over {MOST_VALUES} values, of which none would have gold enough"
+        ))
+        .at("--by")
+        .advise("divide by a column of few values, such as platform or month"));
+    }
     let scores =
         args.oof.as_deref().map(|oof| scores(oof, &codebook, &corpus, args)).transpose()?;
     let request = Request {

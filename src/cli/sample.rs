@@ -5,7 +5,7 @@ mod corpus;
 mod expected;
 mod sheets;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use clap::builder::FalseyValueParser;
@@ -128,6 +128,10 @@ pub fn run(args: &SampleArgs, global: &Global) -> Result<Outcome> {
 }
 
 fn check(args: &SampleArgs, codebook: &Codebook) -> Result<()> {
+    if args.corpus == Path::new("-") {
+        return Err(Error::usage("the corpus is read twice, and standard input only once")
+            .advise("save it to a file"));
+    }
     for (at, coder) in args.coders.iter().enumerate() {
         check_coder(coder, "--coders")?;
         if args.coders[..at].contains(coder) {

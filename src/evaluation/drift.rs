@@ -90,6 +90,61 @@ pub fn stability_index(first: &[f64], second: &[f64]) -> Option<f64> {
     Some(terms.sum())
 }
 
+/// Rows of one group, and those of them that carry a label.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct GroupCounts {
+    /// Rows.
+    pub rows: f64,
+    /// Rows with the label.
+    pub carry: f64,
+}
+
+/// A difference of shares, split by groups.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct MixSplit {
+    /// What comes of other shares within groups that both corpora have.
+    pub within: f64,
+    /// What comes of other parts of the groups, those that only one corpus has included.
+    pub mix: f64,
+    /// The second corpus's share with the shared groups' parts as the first has them.
+    pub second_as_first: Option<f64>,
+    /// The first corpus's share with the parts as the second has them.
+    pub first_as_second: Option<f64>,
+}
+
+/// Splits the difference of two shares into that within shared groups and that of their mix
+/// (Kitagawa 1955), and gives both shares with the other's mix (direct standardisation over shared
+/// groups). `groups` holds each group's counts in both corpora; undefined where one has no rows.
+pub fn mix_split(groups: &[[GroupCounts; 2]]) -> Option<MixSplit> {
+    let total = |which: usize| groups.iter().map(|own| own[which].rows).sum::<f64>();
+    let (n, m) = (total(0), total(1));
+    if n <= 0.0 || m <= 0.0 {
+        return None;
+    }
+    let (mut within, mut mix) = (0.0, 0.0);
+    // Shares by the other's parts, and the sum of these parts.
+    let mut crossed = [(0.0, 0.0); 2];
+    for [first, second] in groups {
+        let (part_a, part_b) = (first.rows / n, second.rows / m);
+        if first.rows <= 0.0 || second.rows <= 0.0 {
+            mix += second.carry / m - first.carry / n;
+            continue;
+        }
+        let (a, b) = (first.carry / first.rows, second.carry / second.rows);
+        within += 0.5 * (part_a + part_b) * (b - a);
+        mix += 0.5 * (a + b) * (part_b - part_a);
+        crossed[0] = (crossed[0].0 + part_a * b, crossed[0].1 + part_a);
+        crossed[1] = (crossed[1].0 + part_b * a, crossed[1].1 + part_b);
+    }
+    let share = |(sum, parts): (f64, f64)| (parts > 0.0).then(|| sum / parts);
+    Some(MixSplit {
+        within,
+        mix,
+        second_as_first: share(crossed[0]),
+        first_as_second: share(crossed[1]),
+    })
+}
+
 /// What can be seen of a corpus's texts.
 #[derive(Clone, Debug, Default)]
 pub struct Texts {
@@ -156,6 +211,24 @@ mod tests {
         assert_eq!(stability_index(&[3.0, 7.0], &[3.0, 7.0]), Some(0.0));
         assert_eq!(stability_index(&[0.0], &[1.0]), None);
         assert!(stability_index(&[10.0, 0.0], &[5.0, 5.0]).unwrap().is_finite());
+    }
+
+    #[test]
+    fn differences_are_split_by_groups() {
+        let counts = |rows: f64, carry: f64| GroupCounts { rows, carry };
+        // Shares within both groups stay 0.2 and 0.8, their parts change from 1:1 to 1:3.
+        let mix =
+            [[counts(50.0, 10.0), counts(25.0, 5.0)], [counts(50.0, 40.0), counts(75.0, 60.0)]];
+        let found = mix_split(&mix).unwrap();
+        assert!(found.within.abs() < 1e-12 && (found.mix - 0.15).abs() < 1e-12, "{found:?}");
+        assert!((found.second_as_first.unwrap() - 0.5).abs() < 1e-12);
+        assert!((found.first_as_second.unwrap() - 0.65).abs() < 1e-12);
+        // A group that only one corpus has is a matter of the mix.
+        let strange =
+            [[counts(10.0, 5.0), counts(0.0, 0.0)], [counts(0.0, 0.0), counts(10.0, 1.0)]];
+        let found = mix_split(&strange).unwrap();
+        assert!((found.mix + 0.4).abs() < 1e-12 && found.second_as_first.is_none());
+        assert_eq!(mix_split(&[]), None);
     }
 
     #[test]

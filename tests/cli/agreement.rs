@@ -219,6 +219,14 @@ fn shares_are_corrected_by_gold_of_known_design() {
     let tiers: Vec<&Value> =
         by["rows"].as_array().unwrap().iter().map(|row| &row["tier"]).collect();
     assert!(tiers.iter().all(|tier| **tier == "topics"), "{tiers:?}");
+    for column in ["--by", "--weight"] {
+        let mut args = args.to_vec();
+        args.extend(["--design", "srs", column, "text"]);
+        folder.run(&args).exits(2).keeps_quiet_about(SECRET);
+    }
+    let mut verified = args.to_vec();
+    verified.extend(["--gold-coder", "verified"]);
+    folder.run(&verified).exits(2).says(&["precision only"]);
     run(&["-o", "p.csv"]).prints(&["of comments"]);
     assert!(folder.read("p.csv").starts_with("tier,label,of,by,value,method,estimate,lower,upper"));
 }
@@ -307,4 +315,22 @@ fn two_corpora_are_called_stable_only_within_a_margin() {
     assert!(number(&json["a"]["review"]) > 0.09 && number(&json["b"]["strange_words"]) > 0.5);
     assert_eq!((&json["a"]["median_words"], &json["b"]["median_words"]), (&4.into(), &7.into()));
     assert!(number(&run("june", &[]).json()["stability_index"]["use"]) < 1e-12);
+    folder.run(&["drift", "b.toml", "may.csv", "june.csv", "--standardise-to", "a"]).exits(3);
+    // Two groups of the same shares in other parts: all of the difference is their mix.
+    for (name, more) in [("a", 1), ("b", 3)] {
+        let rows = (0..100 * (1 + more)).map(|row| {
+            let (group, yes) = if row < 100 { ("g", row % 5 == 0) } else { ("h", row % 5 != 0) };
+            format!("{row},{group},{}\n", if yes { "yes,a" } else { "no," })
+        });
+        folder.file(
+            &format!("{name}.csv"),
+            format!("id,group,use,topics\n{}", rows.collect::<String>()),
+        );
+    }
+    let args = ["drift", "b.toml", "a.csv", "b.csv", "--standardise-to", "a"];
+    folder.run(&args).exits(0).prints(&["B, mix of A", "50.0 %"]);
+    let json = folder.run(&[&args[..], &["--json"]].concat()).exits(0).json();
+    let groups = &json["labels"][0]["groups"];
+    assert!(number(&groups["within"]).abs() < 1e-12);
+    assert!((number(&groups["mix"]) - 0.15).abs() < 1e-12);
 }

@@ -82,6 +82,9 @@ fn every_row_of_a_stratum_has_its_probability() {
         let pi = &strata[name];
         assert!(pi.iter().all(|own| (own * size - pi.len() as f64).abs() < 1e-9), "{name}");
     }
+    args[9] = "text";
+    args[7] = "t";
+    folder.run(&args).exits(2);
     args[7] = "u";
     args.truncate(8);
     args.extend(["--uncertain", "0.9"]);

@@ -55,6 +55,11 @@ impl Frame {
             })
         };
         let by = args.by.as_deref().map(|column| need(column, "--by")).transpose()?;
+        if by == Some(roles.text) {
+            return Err(Error::usage("the texts of comments are no column to draw by")
+                .at("--by")
+                .advise("name another column, such as platform"));
+        }
         let tiers: Vec<Option<usize>> =
             codebook.tiers.iter().map(|tier| find(&tier.name)).collect();
         let mut sure = Vec::new();
