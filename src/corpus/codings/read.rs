@@ -7,7 +7,7 @@ use xxhash_rust::xxh32::Xxh32;
 
 use super::sets::Sets;
 use super::{Answer, Codings, GOLD, JoinedTable, KeptColumn};
-use crate::codebook::{Barred, Code, Codebook, hex_sha256, is_blank};
+use crate::codebook::{Barred, Code, Codebook, GateState, hex_sha256, is_blank};
 use crate::corpus::format::ReadOptions;
 use crate::corpus::gold::{Split, coders};
 use crate::corpus::reader::{TableReader, contents};
@@ -295,26 +295,60 @@ impl<'a> Join<'a> {
                         Code::Coded(set) => self.codings.sets[tier].answer(set),
                     };
                     let known = &mut self.codings.answers[coder][tier][at];
-                    if *known == Answer::MISSING {
-                        *known = answer;
-                    } else if answer != Answer::MISSING && answer != *known {
-                        let name = &self.codings.coders[coder];
-                        let tier = &self.codebook.tiers[tier].name;
-                        return Err(Error::data(format!(
-                            "the code of {} in '{tier}' is not the one that an earlier table has",
-                            shown(name)
-                        ))
-                        .at(format!("{}, row {}", table.name, row.number))
-                        .advise(
-                            "give each coder a column of their own, <tier>__<coder>; \
-                             classify --as NAME does",
-                        ));
+                    match (*known, answer) {
+                        (Answer::MISSING, _) => *known = answer,
+                        // The gates are settled once all tables are read.
+                        (_, Answer::MISSING | Answer::NOT_ASKED) => {}
+                        (Answer::NOT_ASKED, _) => *known = answer,
+                        (one, other) if one == other => {}
+                        _ => return Err(self.two_codes(row, table, coder, tier)),
                     }
                 }
                 above.push(code);
             }
         }
         Ok(())
+    }
+
+    /// The failure of one coder giving a row two codes.
+    fn two_codes(&self, row: &Row, table: &JoinedTable, coder: usize, tier: usize) -> Error {
+        let name = shown(&self.codings.coders[coder]);
+        let tier = &self.codebook.tiers[tier].name;
+        Error::data(format!(
+            "the code of {name} in '{tier}' is not the one that an earlier table has"
+        ))
+        .at(format!("{}, row {}", table.name, row.number))
+        .advise("give each coder a column of their own, <tier>__<coder>; classify --as NAME does")
+    }
+
+    /// Closes the gates that answers of other tables close: a coder's tiers may come in a table each.
+    fn close_gates(&mut self) {
+        let mut codes: Vec<Code> = Vec::new();
+        let mut ignored = 0;
+        for (coder, present) in self.codings.present.iter().enumerate() {
+            for row in 0..self.codings.ids.len() {
+                codes.clear();
+                for (tier, of) in self.codebook.tiers.iter().enumerate() {
+                    let answer = self.codings.answers[coder][tier][row];
+                    let closed = of.asked_when.state(&codes) == GateState::Closed;
+                    codes.push(match answer.set() {
+                        _ if closed => Code::NotAsked,
+                        Some(set) => {
+                            Code::Coded(self.codings.sets[tier].all()[set as usize].clone())
+                        }
+                        None if answer == Answer::NOT_ASKED => Code::NotAsked,
+                        None => Code::Missing,
+                    });
+                    if closed && present[tier] {
+                        ignored += usize::from(answer.set().is_some());
+                        self.codings.answers[coder][tier][row] = Answer::NOT_ASKED;
+                    }
+                }
+            }
+        }
+        if let Some(last) = self.codings.tables.last_mut() {
+            last.closed_gate += ignored;
+        }
     }
 
     /// Group, set, inclusion probability, text and kept columns.
@@ -373,6 +407,9 @@ impl<'a> Join<'a> {
     }
 
     fn finish(mut self) -> Codings {
+        if self.codings.tables.len() > 1 {
+            self.close_gates();
+        }
         let tables = self.codings.tables.len() as u32;
         let partly = self.seen.iter().filter(|seen| **seen < tables).count();
         for table in &mut self.codings.tables {

@@ -79,6 +79,18 @@ fn one_coder_has_one_code_of_a_row() {
 }
 
 #[test]
+fn tiers_may_come_in_a_table_each() {
+    let first = "id,use__m\n1,yes\n2,no\n3,yes\n";
+    let second = "id,topics__m\n1,a\n2,b\n3,none\n";
+    let whole = "id,use__m,topics__m\n1,yes,\n2,no,\n3,yes,\n";
+    for tables in [[first, second], [second, first], [whole, second], [second, whole]] {
+        let codings = join(&tables, &[], &[]).unwrap();
+        assert_eq!(cells(&codings, "m", 1), ["a", "-", "none"], "{tables:?}");
+        assert_eq!(codings.tables.iter().map(|table| table.closed_gate).sum::<usize>(), 1);
+    }
+}
+
+#[test]
 fn columns_that_must_be_there_are_named() {
     let table = "id,use__ana\n1,yes\n";
     for (coders, keep) in [(vec!["anna"], vec![]), (vec!["ana"], vec!["platform"])] {
