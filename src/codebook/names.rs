@@ -47,7 +47,13 @@ pub fn check_coder(coder: &str, flag: &str) -> Result<()> {
     let plain = !coder.is_empty()
         && coder.len() <= 40
         && coder.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
-    if !plain || coder.contains("__") || coder.ends_with("_p") || coder.starts_with('_') {
+    // Gold is the plain columns.
+    if !plain
+        || coder == "gold"
+        || coder.contains("__")
+        || coder.ends_with("_p")
+        || coder.starts_with('_')
+    {
         return Err(Error::usage(format!("{} cannot name a coder", shown(coder))).at(flag).advise(
             format!("use letters, digits, '-' and single '_', not ending in '_p': {flag} confide"),
         ));

@@ -53,7 +53,7 @@ struct Page {
 #[derive(Deserialize)]
 struct Data {
     #[serde(default)]
-    comments: Vec<Stored>,
+    comments: Option<Vec<Stored>>,
 }
 
 #[derive(Deserialize)]
@@ -109,12 +109,17 @@ pub fn read_tiktok(bytes: &[u8], name: &str) -> Result<TikTokPages> {
             Pages::One(page) => vec![page],
         };
         for page in pages {
+            if page.data.is_none() && page.error.is_none() {
+                return Err(Error::data("a JSON object without data and error is no page")
+                    .at(name)
+                    .advise("give the JSON as the API answered it, with data.comments"));
+            }
             found.pages += 1;
             let code = page.error.and_then(|error| error.code);
             if let Some(code) = code.filter(|code| *code != "ok" && !code.is_null()) {
                 found.failed.push(code.as_str().map_or_else(|| code.to_string(), str::to_owned));
             }
-            let comments = page.data.map(|data| data.comments).unwrap_or_default();
+            let comments = page.data.and_then(|data| data.comments).unwrap_or_default();
             found.comments.extend(comments.into_iter().map(comment));
         }
     }
@@ -183,7 +188,7 @@ mod tests {
         }
         let failed = r#"{"data":{},"error":{"code":"rate_limit_exceeded"}}"#;
         assert_eq!(read_tiktok(failed.as_bytes(), "p").unwrap().failed, ["rate_limit_exceeded"]);
-        for broken in ["", "{", "hello", "[3]"] {
+        for broken in ["", "{", "hello", "[3]", "{\"foo\":1}"] {
             assert_eq!(read_tiktok(broken.as_bytes(), "p").unwrap_err().exit_code(), 3, "{broken}");
         }
     }

@@ -30,16 +30,18 @@ fn a_batch_becomes_a_coder() {
         + &answer("a", "experience: personal_use\nattitude: Positive.\ntopics: anonymity, other")
         + failed
         + &answer("a", "experience: off_topic");
-    folder.file("out.jsonl", output);
+    let output =
+        "{\"custom_id\":\"b\",\"response\":null,\"error\":{\"code\":\"x\"}}\n".to_owned() + &output;
     let texts = ["a", "b", "c", "d"].map(|id| asked(id, &format!("{SECRET} {id}"))).concat();
+    folder.file("out.jsonl", output);
     folder.file("in.jsonl", texts);
     let mut args = OPENAI.to_vec();
     args.extend(["gpt4o.csv", "--input", "in.jsonl"]);
     let ran = folder.run(&args);
     ran.exits(0).keeps_quiet_about(SECRET);
     ran.says(&[
-        "1 requests failed",
-        "1 answers have the custom_id",
+        "2 requests failed",
+        "1 answers or texts have the custom_id",
         "1 codes stand under a closed gate",
     ]);
     let expected = format!(

@@ -86,10 +86,14 @@ pub fn run(args: &OpenaiArgs, messages: &Messages) -> Result<Outcome> {
         unknown: 0,
     };
     for path in &args.input {
-        import.file(path, false, false)?;
+        import.file(path, false, None)?;
     }
-    for path in &args.files {
-        import.file(path, true, args.files.len() > 1)?;
+    let stem = |path: &PathBuf| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    for (at, path) in args.files.iter().enumerate() {
+        // Files of the same name in other folders are other files.
+        let again = args.files[..at].iter().any(|other| stem(other) == stem(path));
+        let prefix = if again { format!("{}.{}", stem(path), at + 1) } else { stem(path) };
+        import.file(path, true, (args.files.len() > 1).then_some(prefix.as_str()))?;
     }
     if import.rows.iter().all(|row| !row.answered) && import.failed == 0 {
         return Err(Error::data("no line is a fine-tuning example or an answer of a batch")
@@ -113,11 +117,11 @@ fn tier(name: &str, codebook: &Codebook) -> Result<usize> {
 }
 
 impl Import<'_> {
-    /// Reads one file, of answers or of what was asked.
-    fn file(&mut self, path: &Path, answers: bool, many: bool) -> Result<()> {
+    /// Reads one file, of answers or of what was asked; `prefix` begins the ids of examples, if there
+    /// are several files.
+    fn file(&mut self, path: &Path, answers: bool, prefix: Option<&str>) -> Result<()> {
         let (name, bytes) = contents(path)?;
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
-        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let mut own: HashMap<usize, ()> = HashMap::new();
         let mut any = false;
         for (at, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
@@ -134,11 +138,16 @@ impl Import<'_> {
             match read_line(&value) {
                 Line::Asked { id, text } => {
                     let row = self.row(id);
-                    self.rows[row].text = text;
+                    if self.rows[row].text.is_empty() {
+                        self.rows[row].text = text;
+                    } else {
+                        self.repeated += 1;
+                    }
                 }
                 Line::Answered { id, reply } if answers => {
                     let row = self.row(id);
-                    if own.insert(row, ()).is_some() {
+                    // A request that failed may be answered further down.
+                    if reply.is_some() && own.insert(row, ()).is_some() {
                         self.repeated += 1;
                         continue;
                     }
@@ -146,7 +155,8 @@ impl Import<'_> {
                 }
                 Line::Example { text, reply } if answers => {
                     let number = at + 1;
-                    let id = if many { format!("{stem}-{number}") } else { number.to_string() };
+                    let id =
+                        prefix.map_or_else(|| number.to_string(), |own| format!("{own}-{number}"));
                     let row = self.row(id);
                     self.rows[row].text = text;
                     self.reply(row, reply.as_ref(), &place);
@@ -187,11 +197,15 @@ impl Import<'_> {
             let line = self.listing(&self.rows[row].id, &unmatched, place);
             self.unmatched.push(line);
         }
-        let probability = reply.log_probability.map(f64::exp);
+        let probability = reply.log_probability.map(f64::exp).filter(|p| (0.0..=1.0).contains(p));
         for (tier, cell) in answered.cells {
             let own = &mut self.rows[row];
-            own.cells[tier].get_or_insert(cell);
-            own.probabilities[tier] = own.probabilities[tier].or(probability);
+            if own.cells[tier].is_some() {
+                self.repeated += 1;
+                continue;
+            }
+            own.cells[tier] = Some(cell);
+            own.probabilities[tier] = probability;
         }
     }
 
@@ -259,7 +273,10 @@ impl Import<'_> {
             (self.unmatched.len(), "answers are no labels of the codebook and are left blank"),
             (self.failed, "requests failed or were refused; their codes are blank"),
             (blank, "rows have no answer"),
-            (self.repeated, "answers have the custom_id of an earlier one and are left out"),
+            (
+                self.repeated,
+                "answers or texts have the custom_id of an earlier one and are left out",
+            ),
             (self.unknown, "lines are neither examples nor parts of a batch"),
             (barred, "codes stand under a closed gate and are left out"),
         ] {

@@ -33,7 +33,12 @@ pub fn read_answer(codebook: &Codebook, tier: Option<usize>, answer: &str) -> An
         && let Ok(Value::Object(object)) = serde_json::from_str::<Value>(answer)
     {
         let tiers = object.iter().filter_map(|(key, value)| Some((named(codebook, key)?, value)));
-        return collect(codebook, answer, tiers.map(|(tier, value)| (tier, cell_of(value))));
+        let mut answered =
+            collect(codebook, answer, tiers.map(|(tier, value)| (tier, cell_of(value))));
+        if !answered.cells.is_empty() {
+            answered.unmatched.extend(object.keys().filter_map(|key| misspelt(codebook, key)));
+        }
+        return answered;
     }
     let lines = || answer.lines().map(str::trim).filter(|line| !line.is_empty());
     let split = |line: &str| {
@@ -50,6 +55,15 @@ pub fn read_answer(codebook: &Codebook, tier: Option<usize>, answer: &str) -> An
         Some(tier) => collect(codebook, answer, [(tier, Some(answer.to_owned()))].into_iter()),
         None => Answered { cells: Vec::new(), unmatched: vec![stranger(codebook, answer)] },
     }
+}
+
+/// A key that is no tier, but near to one; models add others of their own.
+fn misspelt(codebook: &Codebook, key: &str) -> Option<Unmatched> {
+    if named(codebook, key).is_some() {
+        return None;
+    }
+    let near = nearest(key, codebook.tiers.iter().map(|tier| tier.name.as_str()))?;
+    Some(Unmatched { tier: None, value: key.to_owned(), nearest: Some(near.to_owned()) })
 }
 
 /// An answer that names no tier and no label that only one tier has.
@@ -218,6 +232,13 @@ mod tests {
         let both = read_answer(&book, None, "{\"experience\":\"off_topic\",\"attitude\":\"x\"}");
         assert_eq!(both.cells, [(0, CellValue::Labels(LabelSet::one(2)))]);
         assert_eq!(both.unmatched[0].tier, Some(1));
+        let key = read_answer(
+            &book,
+            None,
+            "{\"experiance\":\"off_topic\",\"attitude\":\"mixed\",\"why\":\"x\"}",
+        );
+        assert_eq!((key.cells.len(), key.unmatched.len()), (1, 1));
+        assert_eq!(key.unmatched[0].nearest.as_deref(), Some("experience"));
     }
 
     proptest! {

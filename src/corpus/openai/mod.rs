@@ -12,7 +12,7 @@ pub use answers::{Answered, Unmatched, read_answer};
 pub enum Line {
     /// A fine-tuning example.
     Example {
-        /// The user's last message.
+        /// The user's last message before it.
         text: String,
         /// The assistant's last message that is to be learned from.
         reply: Option<Reply>,
@@ -47,7 +47,11 @@ pub struct Reply {
 /// Reads one line of any of these files.
 pub fn read_line(line: &Value) -> Line {
     if let Some(messages) = line["messages"].as_array() {
-        return Line::Example { text: last_of(messages, "user"), reply: example_reply(messages) };
+        let at = messages.iter().rposition(counts);
+        let before = &messages[..at.unwrap_or(messages.len())];
+        let reply = at
+            .map(|at| Reply { content: content(&messages[at]["content"]), log_probability: None });
+        return Line::Example { text: last_of(before, "user"), reply };
     }
     let id = match &line["custom_id"] {
         Value::String(id) => id.clone(),
@@ -87,13 +91,9 @@ fn content(value: &Value) -> String {
     }
 }
 
-/// The last message of the assistant whose weight is not 0.
-fn example_reply(messages: &[Value]) -> Option<Reply> {
-    let counts = |message: &&Value| {
-        message["role"] == "assistant" && message["weight"].as_f64().is_none_or(|w| w != 0.0)
-    };
-    let message = messages.iter().rev().find(counts)?;
-    Some(Reply { content: content(&message["content"]), log_probability: None })
+/// Whether a message is one of the assistant's that is to be learned from: its weight is not 0.
+fn counts(message: &Value) -> bool {
+    message["role"] == "assistant" && message["weight"].as_f64().is_none_or(|w| w != 0.0)
 }
 
 fn reply(body: &Value) -> Option<Reply> {
@@ -137,7 +137,8 @@ mod tests {
     fn examples_give_the_answer_that_counts() {
         let found = line(
             r#"{"messages":[{"role":"system","content":"s"},{"role":"user","content":"t"},
-            {"role":"assistant","content":"a"},{"role":"assistant","content":"b","weight":0}]}"#,
+            {"role":"assistant","content":"a"},{"role":"user","content":"u"},
+            {"role":"assistant","content":"b","weight":0}]}"#,
         );
         assert_eq!(found, Line::Example { text: "t".into(), reply: said("a", None) });
     }
