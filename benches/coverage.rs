@@ -21,6 +21,12 @@ enum Design {
     Gated,
     /// Groups with shares and accuracies of their own; the interval is for the process.
     Groups(usize),
+    /// The same with sizes of groups that differ as those of threads do.
+    UnequalGroups(usize),
+    /// Such groups, drawn whole.
+    WholeGroups(usize),
+    /// Rows that weigh as likes do.
+    Weights,
 }
 
 impl Design {
@@ -30,6 +36,16 @@ impl Design {
             Design::Unequal => "unequal pi".into(),
             Design::Gated => "gated".into(),
             Design::Groups(n) => format!("{n} groups"),
+            Design::UnequalGroups(n) => format!("{n} unequal groups"),
+            Design::WholeGroups(n) => format!("whole of {n} groups"),
+            Design::Weights => "weights".into(),
+        }
+    }
+
+    fn groups(self) -> Option<usize> {
+        match self {
+            Design::Groups(n) | Design::UnequalGroups(n) | Design::WholeGroups(n) => Some(n),
+            _ => None,
         }
     }
 }
@@ -70,13 +86,33 @@ fn unit(random: &mut ChaCha8Rng) -> f64 {
     (random.next_u64() >> 11) as f64 / (1u64 << 53) as f64
 }
 
+/// A lognormal variable with this deviation of its logarithm (Box and Muller).
+fn lognormal(random: &mut ChaCha8Rng, deviation: f64) -> f64 {
+    let (a, b) = (1.0 - unit(random), unit(random));
+    (deviation * (-2.0 * a.ln()).sqrt() * (std::f64::consts::TAU * b).cos()).exp()
+}
+
+/// The group of each row: in turn, or as many rows as each group's size says.
+fn groups_of_rows(design: Design, groups: usize, random: &mut ChaCha8Rng) -> Vec<u32> {
+    if !matches!(design, Design::UnequalGroups(_) | Design::WholeGroups(_)) {
+        return (0..ROWS).map(|row| (row % groups) as u32).collect();
+    }
+    let sizes: Vec<f64> = (0..groups).map(|_| lognormal(random, 1.0)).collect();
+    let all: f64 = sizes.iter().sum();
+    let mut ends = Vec::with_capacity(groups);
+    let mut sum = 0.0;
+    for size in &sizes {
+        sum += size;
+        ends.push(sum / all * ROWS as f64);
+    }
+    let of_row = |row| ends.partition_point(|end| *end <= row as f64).min(groups - 1);
+    (0..ROWS).map(|row| of_row(row) as u32).collect()
+}
+
 /// One simulated study, added to the tallies.
 fn simulate(cell: Cell, seed: u64, tallies: &mut Tallies) {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let groups = match cell.design {
-        Design::Groups(n) => n,
-        _ => 1,
-    };
+    let groups = cell.design.groups().unwrap_or(1);
     // Shares of groups spread around the mean by a third of what they could.
     let of_group: Vec<(f64, f64)> = (0..groups)
         .map(|_| {
@@ -93,11 +129,9 @@ fn simulate(cell: Cell, seed: u64, tallies: &mut Tallies) {
     let mut d = vec![1.0; ROWS];
     let mut f = vec![0.0; ROWS];
     let mut fd = vec![1.0; ROWS];
-    let mut cluster = vec![0u32; ROWS];
+    let cluster = groups_of_rows(cell.design, groups, &mut random);
     for row in 0..ROWS {
-        let group = row % groups;
-        cluster[row] = group as u32;
-        let (share, accuracy) = of_group[group];
+        let (share, accuracy) = of_group[cluster[row] as usize];
         if cell.design == Design::Gated {
             d[row] = f64::from(u8::from(unit(&mut random) < 0.5));
             let right = unit(&mut random) < 0.9;
@@ -105,31 +139,47 @@ fn simulate(cell: Cell, seed: u64, tallies: &mut Tallies) {
         }
         let label = unit(&mut random) < share;
         let right = unit(&mut random) < accuracy;
+        if cell.design == Design::Weights {
+            d[row] = lognormal(&mut random, 1.3);
+            fd[row] = d[row];
+        }
         y[row] = d[row] * f64::from(u8::from(label));
         f[row] = fd[row] * f64::from(u8::from(label == right));
     }
-    let (truth, target) = match cell.design {
-        Design::Groups(_) => (cell.prevalence, Target::Process),
-        _ => (y.iter().sum::<f64>() / d.iter().sum::<f64>(), Target::Corpus),
+    let (truth, target) = match cell.design.groups() {
+        Some(_) => (cell.prevalence, Target::Process),
+        None => (y.iter().sum::<f64>() / d.iter().sum::<f64>(), Target::Corpus),
     };
     let size: Vec<f64> = match cell.design {
         Design::Unequal => f.iter().map(|f| 1.0 + 2.0 * f).collect(),
         _ => vec![1.0; ROWS],
     };
     let all: f64 = size.iter().sum();
-    let pi: Vec<f64> = size.iter().map(|s| (s * cell.gold as f64 / all).min(1.0)).collect();
-    // Systematic sampling of rows in random order.
+    let mut pi: Vec<f64> = size.iter().map(|s| (s * cell.gold as f64 / all).min(1.0)).collect();
     let mut order: Vec<usize> = (0..ROWS).collect();
     for i in (1..ROWS).rev() {
         order.swap(i, (random.next_u64() % (i as u64 + 1)) as usize);
     }
-    let (mut at, mut sum) = (unit(&mut random), 0.0);
     let mut chosen = Vec::new();
-    for &row in &order {
-        sum += pi[row];
-        if sum > at {
-            chosen.push(row);
-            at += 1.0;
+    if let Design::WholeGroups(_) = cell.design {
+        // Each group with the same probability, whatever its size.
+        let mut names: Vec<u32> = (0..groups as u32).collect();
+        for i in (1..groups).rev() {
+            names.swap(i, (random.next_u64() % (i as u64 + 1)) as usize);
+        }
+        let drawn = (groups * cell.gold).div_ceil(ROWS).max(2);
+        names.truncate(drawn);
+        pi.fill(drawn as f64 / groups as f64);
+        chosen.extend((0..ROWS).filter(|row| names.contains(&cluster[*row])));
+    } else {
+        // Systematic sampling of rows in random order.
+        let (mut at, mut sum) = (unit(&mut random), 0.0);
+        for &row in &order {
+            sum += pi[row];
+            if sum > at {
+                chosen.push(row);
+                at += 1.0;
+            }
         }
     }
     let pick = |values: &[f64]| -> Vec<f64> { chosen.iter().map(|&row| values[row]).collect() };
@@ -141,7 +191,7 @@ fn simulate(cell: Cell, seed: u64, tallies: &mut Tallies) {
         model_x: &gfx,
         model_d: &gfd,
         pi: &gpi,
-        cluster: matches!(cell.design, Design::Groups(_)).then_some(&own[..]),
+        cluster: cell.design.groups().is_some().then_some(&own[..]),
     };
     let mut rest = Sums::default();
     for row in 0..ROWS {
@@ -180,9 +230,18 @@ fn main() {
     println!(
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
     );
-    for design in
-        [Design::Srs, Design::Unequal, Design::Gated, Design::Groups(20), Design::Groups(80)]
-    {
+    let designs = [
+        Design::Srs,
+        Design::Unequal,
+        Design::Gated,
+        Design::Groups(20),
+        Design::Groups(80),
+        Design::UnequalGroups(20),
+        Design::UnequalGroups(80),
+        Design::WholeGroups(400),
+        Design::Weights,
+    ];
+    for design in designs {
         for gold in [100, 200, 500] {
             for prevalence in [0.02, 0.1, 0.3, 0.5] {
                 for accuracy in [0.7, 0.85, 0.95] {

@@ -446,6 +446,7 @@ impl Note {
             Note::DenominatorMayBeZero => "denominator_may_be_zero",
             Note::NotForRatios => "not_for_ratios",
             Note::PoorModel => "poor_model",
+            Note::UnevenWeights => "uneven_weights",
             Note::Biased => "biased",
             Note::FewClusters => "few_clusters",
         }
@@ -457,6 +458,7 @@ fn reason(note: Note) -> &'static str {
         Note::NoGold => "no gold row is counted",
         Note::DenominatorMayBeZero => "too few gold rows are counted",
         Note::NotForRatios => "not for shares among other than all comments",
+        Note::UnevenWeights => "weights too unequal for it",
         Note::PoorModel => "the codes hardly tell it from its absence",
         Note::Biased => "biased",
         Note::ExactGoldOnly => "exact, gold only",

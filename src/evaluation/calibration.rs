@@ -98,6 +98,19 @@ pub struct Calibration {
     /// With fewer than 1,000 rows: the uncorrected error that a perfectly calibrated model would
     /// show on so many.
     pub perfect: Option<f64>,
+    /// What was stated and what came true, over bins of equally many events, from the least stated.
+    pub bins: Vec<Bin>,
+}
+
+/// Events of which about the same was stated.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Bin {
+    /// Events.
+    pub n: usize,
+    /// The mean probability that was stated.
+    pub stated: f64,
+    /// The share of events that came true.
+    pub observed: f64,
 }
 
 impl Calibration {
@@ -134,6 +147,7 @@ impl Calibration {
             upper: at(0.975),
             uncorrected: seen.sqrt(),
             perfect: (rows.len() < FEW_ROWS).then(|| perfect(&events)),
+            bins: bins(events),
         })
     }
 }
@@ -144,18 +158,27 @@ struct Squares {
     chance: f64,
 }
 
-fn squares(mut events: Vec<(f64, bool)>) -> Squares {
+fn bins(mut events: Vec<(f64, bool)>) -> Vec<Bin> {
     events.sort_by(|a, b| a.0.total_cmp(&b.0));
     let n = events.len();
-    let bins = (n / BIN_EVENTS).clamp(1, BINS);
-    let mut all = Squares { seen: 0.0, chance: 0.0 };
-    for bin in 0..bins {
-        let own = &events[n * bin / bins..n * (bin + 1) / bins];
+    let count = (n / BIN_EVENTS).clamp(1, BINS);
+    let bin = |at: usize| {
+        let own = &events[n * at / count..n * (at + 1) / count];
         let size = own.len() as f64;
         let stated = own.iter().map(|(p, _)| p).sum::<f64>() / size;
-        let share = own.iter().filter(|(_, y)| *y).count() as f64 / size;
-        all.seen += size / n as f64 * (stated - share).powi(2);
-        all.chance += size / n as f64 * share * (1.0 - share) / (size - 1.0).max(1.0);
+        let observed = own.iter().filter(|(_, y)| *y).count() as f64 / size;
+        Bin { n: own.len(), stated, observed }
+    };
+    (0..count).map(bin).collect()
+}
+
+fn squares(events: Vec<(f64, bool)>) -> Squares {
+    let n = events.len() as f64;
+    let mut all = Squares { seen: 0.0, chance: 0.0 };
+    for Bin { n: size, stated, observed } in bins(events) {
+        let size = size as f64;
+        all.seen += size / n * (stated - observed).powi(2);
+        all.chance += size / n * observed * (1.0 - observed) / (size - 1.0).max(1.0);
     }
     all
 }

@@ -120,8 +120,10 @@ pub fn linear(
     let (truth, model) = (z(gold.x, gold.d), z(gold.model_x, gold.model_d));
     let residual: Vec<f64> = truth.iter().zip(&model).map(|(t, m)| t - lambda * m).collect();
     let is_census = n as f64 >= rest.rows;
-    let centred = centre(&residual, &weight);
-    let (of_design, degrees) = spread(gold, &weight, &centred, lambda);
+    // Weights that are not scaled to the rows let the number of rows in the drawn groups count.
+    let is_free = tuning == Tuning::Full && gold.cluster.is_some();
+    let varying = if is_free { residual } else { centre(&residual, &weight) };
+    let (of_design, degrees) = spread(gold, &weight, &varying, lambda);
     let mut variance = if is_census { 0.0 } else { of_design };
     if target == Target::Process {
         variance += of_process(gold, rest, &weight, &centre(&truth, &weight));
@@ -194,34 +196,75 @@ fn centre(values: &[f64], weight: &[f64]) -> Vec<f64> {
     values.iter().map(|value| value - mean).collect()
 }
 
-/// The variance of the weighted total of centred values, and its degrees of freedom. Errors of a
+/// The variance of the weighted total of residuals, and its degrees of freedom. Errors of a
 /// model that are not among the gold rows may be among the others: two more are counted than seen
 /// (as Agresti and Coull 1998 do of successes and failures), as far as the model weighs.
-fn spread(gold: &Gold, weight: &[f64], centred: &[f64], lambda: f64) -> (f64, f64) {
+fn spread(gold: &Gold, weight: &[f64], residuals: &[f64], lambda: f64) -> (f64, f64) {
     let n = weight.len() as f64;
     let sum: f64 = weight.iter().sum();
     let mean = sum / n;
     let unseen = 2.0 * lambda * lambda * mean * mean * scale(gold);
     match gold.cluster {
         None => {
-            let terms = weight.iter().zip(centred).zip(gold.pi);
+            let terms = weight.iter().zip(residuals).zip(gold.pi);
             let squares: f64 = terms.map(|((w, c), pi)| w * w * c * c * (1.0 - pi)).sum();
             let left = 1.0 - gold.pi.iter().sum::<f64>() / n;
-            (n / (n - 1.0).max(1.0) * squares + unseen * left.max(0.0), (n - 1.0).max(1.0))
+            let variance = n / (n - 1.0).max(1.0) * squares + unseen * left.max(0.0);
+            let terms = weight.iter().zip(gold.d).map(|(w, d)| (w * d).powi(2));
+            (variance, effective(terms))
         }
         Some(clusters) => {
-            let groups = clusters.iter().max().map_or(0, |most| *most as usize + 1);
-            let mut sums = vec![0.0; groups];
-            let mut there = vec![false; groups];
-            for ((w, c), cluster) in weight.iter().zip(centred).zip(clusters) {
-                sums[*cluster as usize] += w * c;
-                there[*cluster as usize] = true;
-            }
-            let count = there.iter().filter(|there| **there).count() as f64;
-            let squares: f64 = sums.iter().map(|sum| sum * sum).sum();
-            (count / (count - 1.0).max(1.0) * squares + unseen, (count - 1.0).max(1.0))
+            let (variance, degrees) = spread_of_groups(gold, weight, residuals, clusters);
+            (variance + unseen, degrees)
         }
     }
+}
+
+/// The most of the counted rows that a group may hold before its residual is taken as it is.
+const MOST_OF_A_GROUP: f64 = 0.9;
+
+/// The same for groups that are drawn whole or in part: each group's total as it would be with the
+/// share found without that group (the jackknife CR3 of Bell and McCaffrey 2002), and Satterthwaite's
+/// degrees of freedom for groups as unequal as these, whose rows are as alike as they are seen to be.
+fn spread_of_groups(
+    gold: &Gold,
+    weight: &[f64],
+    residuals: &[f64],
+    clusters: &[u32],
+) -> (f64, f64) {
+    let groups = clusters.iter().max().map_or(0, |most| *most as usize + 1);
+    let (mut sums, mut sizes) = (vec![0.0; groups], vec![0.0; groups]);
+    let (mut counted, mut of_rows) = (0.0, 0.0);
+    for (((w, c), d), cluster) in weight.iter().zip(residuals).zip(gold.d).zip(clusters) {
+        sums[*cluster as usize] += w * c;
+        sizes[*cluster as usize] += w * d;
+        counted += f64::from(u8::from(*d > 0.0));
+        of_rows += (w * c).powi(2);
+    }
+    let all: f64 = sizes.iter().sum();
+    let there = sizes.iter().filter(|size| **size > 0.0).count() as f64;
+    let without = |size: f64| 1.0 - (size / all).min(MOST_OF_A_GROUP);
+    let squares: f64 =
+        sums.iter().zip(&sizes).map(|(sum, size)| (sum / without(*size)).powi(2)).sum();
+    let plain: f64 = sums.iter().map(|sum| sum * sum).sum();
+    let rows: Vec<f64> = sizes.iter().map(|size| size * counted / all).collect();
+    // How many rows a row's group holds, and by how much rows of a group err together.
+    let mates = rows.iter().map(|rows| rows * rows).sum::<f64>() / counted;
+    let alike = (plain / of_rows - 1.0) / (mates - 1.0);
+    let alike = if alike.is_finite() { alike.clamp(0.0, 1.0) } else { 1.0 };
+    let terms = rows.iter().map(|rows| rows * (1.0 - alike) + rows * rows * alike);
+    ((there - 1.0).max(1.0) / there * squares, effective(terms))
+}
+
+/// Satterthwaite's degrees of freedom of a sum of squares whose expected values are these, less the
+/// one that the share takes.
+fn effective(terms: impl Iterator<Item = f64>) -> f64 {
+    let (mut sum, mut squares) = (0.0, 0.0);
+    for term in terms {
+        sum += term;
+        squares += term * term;
+    }
+    if squares > 0.0 { (sum * sum / squares - 1.0).max(1.0) } else { 1.0 }
 }
 
 /// The mean square of the weights of counted rows: what one error adds.

@@ -96,6 +96,8 @@ pub enum Note {
     Biased,
     /// Fewer than 30 groups.
     FewClusters,
+    /// The rows' weights differ so much that its intervals would hold less than they say.
+    UnevenWeights,
 }
 
 /// One share by one method.
@@ -197,7 +199,10 @@ pub fn estimates(
     };
     vec![
         of(Method::PpiPlusPlus, linear(gold, rest, known, Tuning::Optimal, target)),
-        of(Method::Dsl, linear(gold, rest, known, Tuning::Full, target)),
+        match gold.has_uneven_weights() {
+            true => Estimate::none(Method::Dsl, Note::UnevenWeights),
+            false => of(Method::Dsl, linear(gold, rest, known, Tuning::Full, target)),
+        },
         corrected,
         of(Method::GoldOnly, Some(alone)),
         naive,

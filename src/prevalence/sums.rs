@@ -60,6 +60,16 @@ pub struct Gold<'a> {
 }
 
 impl Gold<'_> {
+    /// Whether the weights of counted rows are worth less than half as many equal ones (Kish 1965,
+    /// section 11.7).
+    pub(super) fn has_uneven_weights(&self) -> bool {
+        let counted = self.d.iter().filter(|d| **d > 0.0);
+        let n = counted.clone().count() as f64;
+        let (sum, squares) =
+            counted.fold((0.0, 0.0), |(sum, squares), d| (sum + d, squares + d * d));
+        sum * sum < 0.5 * n * squares
+    }
+
     /// Rows that are counted and carry the label, and rows that are counted and do not.
     pub(super) fn positives_and_negatives(&self) -> (f64, f64) {
         let counted = self.x.iter().zip(self.d).filter(|(_, d)| **d > 0.0);
