@@ -57,7 +57,7 @@ pub fn run(args: &DoctorArgs, global: &Global, sandbox: &Sandbox) -> Result<Outc
             "device_why": why,
             "encoders": SHIPPED,
             "model_cache": home,
-            "network_denied": *sandbox == Sandbox::NoSockets,
+            "network_denied": !matches!(sandbox, Sandbox::Off(_)),
             "sandbox": sandbox.describe(),
         }))?;
         return Ok(Outcome::Done);

@@ -11,6 +11,8 @@ use crate::error::{Error, Result};
 pub enum Sandbox {
     /// Every socket is refused by the kernel, for all threads and children.
     NoSockets,
+    /// Every socket but local ones, which can neither connect, nor send, nor be connected to.
+    NoConnections,
     /// Nothing; why.
     Off(String),
 }
@@ -20,37 +22,66 @@ impl Sandbox {
     pub fn describe(&self) -> String {
         match self {
             Self::NoSockets => "the kernel refuses this process every socket (seccomp)".into(),
+            Self::NoConnections => {
+                "the kernel refuses this process every socket but local ones without a \
+                                    connection, which the graphics driver opens (seccomp)"
+                    .into()
+            }
             Self::Off(why) => format!("not in force: {why}"),
         }
     }
 }
 
-/// Denies this process and its children every socket; to be called before any thread exists.
+/// Denies this process and its children the network; to be called before any thread exists. CUDA's
+/// driver does not start without a local socket, so a build with it is left those, to no use.
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 pub fn deny_network() -> Sandbox {
+    match (apply_denial(cfg!(feature = "cuda")), cfg!(feature = "cuda")) {
+        (Ok(()), false) => Sandbox::NoSockets,
+        (Ok(()), true) => Sandbox::NoConnections,
+        (Err(error), _) => Sandbox::Off(error.to_string()),
+    }
+}
+
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+fn apply_denial(has_local_sockets: bool) -> std::result::Result<(), seccompiler::Error> {
     use std::collections::BTreeMap;
 
-    use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter_all_threads};
+    use seccompiler::{
+        BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+        SeccompRule, apply_filter_all_threads,
+    };
 
-    let denied = [libc::SYS_socket, libc::SYS_connect, libc::SYS_io_uring_setup];
-    let rules: BTreeMap<_, _> = denied.into_iter().map(|call| (call, Vec::new())).collect();
-    let filter = std::env::consts::ARCH.try_into().and_then(|arch| {
-        SeccompFilter::new(
-            rules,
-            SeccompAction::Allow,
-            SeccompAction::Errno(libc::EPERM as u32),
-            arch,
-        )
-    });
-    let program =
-        filter.and_then(|filter| -> std::result::Result<BpfProgram, _> { filter.try_into() });
-    match program {
-        Ok(program) => match apply_filter_all_threads(&program) {
-            Ok(()) => Sandbox::NoSockets,
-            Err(error) => Sandbox::Off(error.to_string()),
-        },
-        Err(error) => Sandbox::Off(error.to_string()),
+    let mut denied = vec![libc::SYS_connect, libc::SYS_io_uring_setup];
+    let mut rules: BTreeMap<_, _> = BTreeMap::new();
+    let unless = |argument, length, value| -> std::result::Result<_, seccompiler::BackendError> {
+        let condition = SeccompCondition::new(argument, length, SeccompCmpOp::Ne, value)?;
+        Ok(vec![SeccompRule::new(vec![condition])?])
+    };
+    if has_local_sockets {
+        let local = unless(0, SeccompCmpArgLen::Dword, libc::AF_UNIX as u64)?;
+        rules.insert(libc::SYS_socket, local);
+        // To the other end of a pair, but to no address.
+        rules.insert(libc::SYS_sendto, unless(4, SeccompCmpArgLen::Qword, 0)?);
+        denied.extend([
+            libc::SYS_listen,
+            libc::SYS_accept,
+            libc::SYS_accept4,
+            libc::SYS_sendmsg,
+            libc::SYS_sendmmsg,
+        ]);
+    } else {
+        denied.push(libc::SYS_socket);
     }
+    rules.extend(denied.into_iter().map(|call| (call, Vec::new())));
+    let filter = SeccompFilter::new(
+        rules,
+        SeccompAction::Allow,
+        SeccompAction::Errno(libc::EPERM as u32),
+        std::env::consts::ARCH.try_into()?,
+    )?;
+    let program: BpfProgram = filter.try_into()?;
+    apply_filter_all_threads(&program)
 }
 
 /// Denies this process and its children every socket; to be called before any thread exists.
@@ -147,19 +178,29 @@ mod tests {
 
     const ROLE: &str = "CONFIDE_TEST_ROLE";
 
-    /// Whether this process is refused every kind of socket.
-    fn refused() -> bool {
+    /// Whether this process is refused the network, and local sockets or only their use.
+    fn refused(has_local_sockets: bool) -> bool {
         use std::io::ErrorKind::PermissionDenied;
         use std::net::{TcpListener, TcpStream, UdpSocket};
-        use std::os::unix::net::UnixDatagram;
+        use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("socket");
+        let local = match UnixDatagram::unbound() {
+            Ok(socket) if has_local_sockets => {
+                [socket.connect("/x").err(), socket.send_to(&[0], "/x").err()]
+            }
+            Ok(_) => return false,
+            Err(error) => [Some(error), UnixStream::connect("/x").err()],
+        };
         let kinds = [
             TcpStream::connect("127.0.0.1:9").err(),
             TcpStream::connect("[::1]:9").err(),
             TcpListener::bind("127.0.0.1:0").err(),
             UdpSocket::bind("127.0.0.1:0").err(),
-            UnixDatagram::unbound().err(),
+            UnixListener::bind(place).err(),
         ];
-        kinds.iter().all(|error| error.as_ref().is_some_and(|e| e.kind() == PermissionDenied))
+        let mut kinds = kinds.iter().chain(&local);
+        kinds.all(|error| error.as_ref().is_some_and(|e| e.kind() == PermissionDenied))
     }
 
     /// Runs this test again in a process of its own with a part to play.
@@ -173,28 +214,37 @@ mod tests {
             .success()
     }
 
+    fn deny_and_check(has_local_sockets: bool, child: &str) {
+        let early = std::sync::Arc::new(std::sync::Barrier::new(2));
+        let wait = early.clone();
+        let thread = std::thread::spawn(move || {
+            wait.wait();
+            refused(has_local_sockets)
+        });
+        assert!(!refused(has_local_sockets), "sockets work before");
+        apply_denial(has_local_sockets).unwrap();
+        early.wait();
+        assert!(refused(has_local_sockets));
+        assert!(thread.join().unwrap(), "a thread that was there before");
+        let new = std::thread::spawn(move || refused(has_local_sockets));
+        assert!(new.join().unwrap(), "a new thread");
+        assert!(play(child), "a child");
+    }
+
     #[test]
     fn sockets_are_refused_to_threads_and_children() {
         match std::env::var(ROLE).as_deref() {
-            Ok("denied") => {
-                let early = std::sync::Arc::new(std::sync::Barrier::new(2));
-                let wait = early.clone();
-                let thread = std::thread::spawn(move || {
-                    wait.wait();
-                    refused()
-                });
-                assert!(!refused(), "sockets work before");
-                assert_eq!(deny_network(), Sandbox::NoSockets);
-                early.wait();
-                assert!(refused());
-                assert!(thread.join().unwrap(), "a thread that was there before");
-                assert!(std::thread::spawn(refused).join().unwrap(), "a new thread");
-                assert!(play("child"), "a child");
-            }
-            Ok(_) => assert!(refused()),
+            Ok("denied") => deny_and_check(false, "child"),
+            Ok("local") => deny_and_check(true, "child of local"),
+            Ok("child") => assert!(refused(false)),
+            Ok(_) => assert!(refused(true)),
             Err(_) => {
-                assert!(play("denied"));
-                assert!(!play("child"), "the test must be able to fail");
+                for role in ["denied", "local"] {
+                    assert!(play(role), "{role}");
+                }
+                for role in ["child", "child of local"] {
+                    assert!(!play(role), "the test must be able to fail");
+                }
             }
         }
     }
