@@ -19,6 +19,7 @@ mod prevalence;
 mod process;
 mod pull;
 mod quickstart;
+mod report;
 mod sample;
 mod split;
 mod suspects;
@@ -90,6 +91,7 @@ enum Command {
     Compare(compare::CompareArgs),
     Prevalence(prevalence::PrevalenceArgs),
     Drift(drift::DriftArgs),
+    Report(report::ReportArgs),
     Sample(Box<sample::SampleArgs>),
     Import(import::ImportArgs),
     Export(export::ExportArgs),
@@ -143,6 +145,7 @@ fn run(cli: &Cli, sandbox: &process::Sandbox) -> Result<Outcome> {
         Command::Import(args) => import::run(args, &cli.global),
         Command::Sample(args) => sample::run(args, &cli.global),
         Command::Drift(args) => drift::run(args, &cli.global),
+        Command::Report(args) => report::run(args, &cli.global),
         Command::Prevalence(args) => prevalence::run(args, &cli.global),
         Command::Export(args) => export::run(args, &cli.global),
         Command::Quickstart(args) => quickstart::run(args, &cli.global, sandbox),
