@@ -13,6 +13,7 @@ use super::evaluate::{evaluate_rows, summary, write_metrics};
 use super::messages::Messages;
 use super::prevalence;
 use super::process::{Sandbox, peak_memory, stop_flag};
+use super::report;
 use super::table::{Table, print};
 use super::train::{Request, train_bundle};
 use super::training_rows::{divide, usable};
@@ -61,6 +62,7 @@ struct Study {
     metrics: PathBuf,
     coded: PathBuf,
     prevalence: PathBuf,
+    report: PathBuf,
 }
 
 impl Study {
@@ -73,13 +75,14 @@ impl Study {
             metrics: evaluation.join("metrics.json"),
             coded: folder.join("coded.csv"),
             prevalence: folder.join("prevalence.csv"),
+            report: folder.join("report.html"),
             data,
             evaluation,
         }
     }
 
     fn is_whole(&self) -> bool {
-        [&self.coded, &self.metrics, &self.bundle, &self.prevalence]
+        [&self.coded, &self.metrics, &self.bundle, &self.prevalence, &self.report]
             .iter()
             .all(|part| part.exists())
     }
@@ -89,13 +92,16 @@ impl Study {
         let run = RunFolder::of(&self.bundle);
         let mut partial = self.coded.clone().into_os_string();
         partial.push(".partial");
-        for folder in [&self.data, &self.bundle, run.path(), &self.evaluation, Path::new(&partial)]
-        {
+        let files = self.report.with_extension("");
+        let partial = Path::new(&partial);
+        for folder in [&self.data, &self.bundle, run.path(), &self.evaluation, partial, &files] {
             if folder.is_dir() {
                 std::fs::remove_dir_all(folder).map_err(|e| Error::writing(folder, &e))?;
             }
         }
-        for file in [&self.coded, &self.prevalence].into_iter().filter(|file| file.is_file()) {
+        for file in
+            [&self.coded, &self.prevalence, &self.report].into_iter().filter(|file| file.is_file())
+        {
             std::fs::remove_file(file).map_err(|e| Error::writing(file, &e))?;
         }
         Ok(())
@@ -123,7 +129,7 @@ pub fn run(args: &QuickstartArgs, global: &Global, sandbox: &Sandbox) -> Result<
         ComputeRequest { device: device.clone(), precision: None, ..ComputeRequest::default() };
     let stop = stop_flag()?;
 
-    messages.note("1/5 check: codebook llm-mental-health and the coded comments");
+    messages.note("1/6 check: codebook llm-mental-health and the coded comments");
     let codebook = Codebook::find(CODEBOOK)?;
     let read = || read_gold(&study.coded_rows, &codebook, &ReadOptions::default(), None);
     let table = usable(read()?, &messages)?;
@@ -131,7 +137,7 @@ pub fn run(args: &QuickstartArgs, global: &Global, sandbox: &Sandbox) -> Result<
     let test: Vec<GoldRow> =
         table.rows.iter().filter(|r| r.split == Some(Split::Test)).cloned().collect();
 
-    messages.note("2/5 train: one encoder, one head per tier");
+    messages.note("2/6 train: one encoder, one head per tier");
     if study.bundle.exists() {
         let found = Bundle::load(&study.bundle, None, &request)?;
         let asked = serde_json::to_value(&recipe).ok();
@@ -158,7 +164,7 @@ pub fn run(args: &QuickstartArgs, global: &Global, sandbox: &Sandbox) -> Result<
         train_bundle(request, messages, sandbox, &stop)?;
     }
 
-    messages.note("3/5 evaluate: the held-out test comments, in both views");
+    messages.note("3/6 evaluate: the held-out test comments, in both views");
     let bundle = Bundle::load(&study.bundle, None, &request)?;
     tell_precision(&bundle, None, &messages);
     let evaluation = evaluate_rows(&bundle, &test, &messages)?;
@@ -169,7 +175,7 @@ pub fn run(args: &QuickstartArgs, global: &Global, sandbox: &Sandbox) -> Result<
     write_metrics(&study.metrics, &document)?;
     print(&format!("\n{}", summary(&evaluation)))?;
 
-    messages.note("4/5 classify: the uncoded corpus");
+    messages.note("4/6 classify: the uncoded corpus");
     let source = Source::new(&study.corpus, ReadOptions::default());
     let outcome = if study.coded.exists() {
         Outcome::Done
@@ -186,13 +192,17 @@ pub fn run(args: &QuickstartArgs, global: &Global, sandbox: &Sandbox) -> Result<
         )?
     };
 
-    messages.note("5/5 prevalence: the shares of such comments, corrected by the test rows");
+    messages.note("5/6 prevalence: the shares of such comments, corrected by the test rows");
     messages.note(
         "the corpus is the coded set itself: of its gold rows those held out for the test estimate",
     );
     estimate_shares(&study, &codebook)?;
+
+    messages.note("6/6 report: one page of the study");
+    report::of_study(&args.output, &study.report, &messages)?;
     let mut files = Table::new(["what", "where"]);
     for (what, path) in [
+        ("the report: look at it first", &study.report),
         ("the bundle, with its model card", &study.bundle),
         ("figures on the test comments", &study.metrics),
         ("the coded corpus", &study.coded),

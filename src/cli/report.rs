@@ -63,19 +63,36 @@ pub fn run(args: &ReportArgs, global: &Global) -> Result<Outcome> {
         .advise("name a column of your own words, or --verbatim"));
     }
     let codebook = args.codebook.as_deref().map(Codebook::find).transpose()?;
-    let study = Study::read(&args.folders, &StudyRequest { codebook, examples })?;
-    let report = report(&study, args.verbatim)?;
-    write(&page, &report)?;
+    let request = StudyRequest { codebook, examples };
+    let report = make(&args.folders, &request, args.verbatim, &page, &messages)?;
     for (what, how) in &report.missing {
         messages.note(&format!("missing: {what}\n  {how}"));
     }
+    Ok(Outcome::Done)
+}
+
+/// The report of a folder whose bundle has the codebook, replacing an earlier one.
+pub fn of_study(folder: &Path, page: &Path, messages: &Messages) -> Result<()> {
+    make(&[folder.to_path_buf()], &StudyRequest::default(), false, page, messages).map(drop)
+}
+
+fn make(
+    folders: &[PathBuf],
+    request: &StudyRequest,
+    has_verbatim: bool,
+    page: &Path,
+    messages: &Messages,
+) -> Result<Report> {
+    let study = Study::read(folders, request)?;
+    let report = report(&study, has_verbatim)?;
+    write(page, &report)?;
     messages.note(&format!(
         "wrote {} and {} files in {}",
         page.display(),
         report.files.len(),
-        files.display()
+        files_of(page)?.display()
     ));
-    Ok(Outcome::Done)
+    Ok(report)
 }
 
 /// The folder of a page's files: the page's name without its ending.
@@ -93,7 +110,7 @@ fn files_of(page: &Path) -> Result<PathBuf> {
 ///
 /// # Errors
 /// A resource error.
-pub fn write(page: &Path, report: &Report) -> Result<()> {
+fn write(page: &Path, report: &Report) -> Result<()> {
     let folder = files_of(page)?;
     let mut partial = folder.clone().into_os_string();
     partial.push(".partial");

@@ -108,8 +108,11 @@ impl Chart {
     /// the element of this id.
     pub fn inline(&self, labelled_by: &str) -> String {
         let head = self.svg.find('>').map_or(0, |at| at + 1);
-        let view = self.svg[..head].find("viewBox=").map_or("", |at| &self.svg[at..head]);
-        let mut out = format!("<svg role=\"img\" aria-labelledby=\"{labelled_by}\" {view}");
+        let view =
+            self.svg[..head].split("viewBox=\"").nth(1).and_then(|rest| rest.split('"').next());
+        let view = view.unwrap_or_default();
+        let mut out =
+            format!("<svg role=\"img\" aria-labelledby=\"{labelled_by}\" viewBox=\"{view}\">");
         out.push_str(self.svg[head..].trim_end());
         for (colour, name) in NAMES {
             out = out.replace(&format!("\"{}\"", hex(colour)), &format!("\"var(--{name})\""));
@@ -221,5 +224,6 @@ mod tests {
         assert!(document.contains("&lt;b&gt;&amp;"));
         let inline = chart.inline("x");
         assert!(inline.contains("var(--ink)") && !inline.contains("#1B1F24"));
+        assert!(inline.contains("viewBox=\"0 0 440 36\"") && !inline.contains("http"));
     }
 }

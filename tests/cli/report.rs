@@ -1,0 +1,236 @@
+//! `confide report`: what it makes of a study's folder, whole or in part.
+
+use std::collections::BTreeMap;
+
+use crate::harness::Folder;
+
+const BOOK: &str = "format = 1\nname = \"b\"\nversion = \"1\"\nlanguage = \"en\"\n\
+    description = \"<script>alert(1)</script> & \\\"quoted\\\" \\\\input{x} 5 % of $y$\"\n\
+    [[tier]]\nname = \"use\"\nkind = \"single\"\nquestion = \"q\"\n\
+    label = [{ name = \"yes\", definition = \"d\" }, { name = \"no\", definition = \"d\" }]\n\
+    [[tier]]\nname = \"topics\"\nkind = \"multi\"\nquestion = \"q\"\nasked_when = { use = [\"yes\"] }\n\
+    label = [{ name = \"a\", definition = \"d\" }, { name = \"b\", definition = \"d\" }]\n";
+
+const SECRET: &str = "zanzibar";
+const HOSTILE: &str = "<script>alert(2)</script>\\input{evil}_&%";
+
+/// A study made by the program itself: shares, agreement, comparison, drift and a coded corpus.
+fn study(rows: usize) -> Folder {
+    let folder = Folder::new();
+    folder.file("b.toml", BOOK);
+    let mut gold = String::from(
+        "id,text,group,use,topics,use__ana,topics__ana,use__ben,topics__ben,use__bot,topics__bot\n",
+    );
+    let mut corpus = String::from(
+        "id,text,platform,created,paraphrase,use,use_p,topics,topics_p,status,reason\n",
+    );
+    for row in 0..rows {
+        let codes = |step: usize| {
+            let yes = (row % 3 == 0) != (step > 0 && row % step == 1);
+            if yes { format!("yes,{}", ["a", "b", "a|b", "none"][row % 4]) } else { "no,".into() }
+        };
+        let coders = [0, 7, 11, 5].map(codes).join(",");
+        gold += &format!("{row},{SECRET} {row},g{},{coders}\n", row / 4);
+        let own = codes(5);
+        let (answer, topics) = own.split_once(',').unwrap();
+        let platform = if row % 2 == 0 { HOSTILE } else { "y" };
+        let reason = if row == 0 { "crisis" } else { "" };
+        let status = if row == 0 { "review" } else { "ok" };
+        corpus += &format!(
+            "{row},{SECRET} {row},\"{platform}\",2025-0{}-01,our words {row},{answer},0.9,{topics},,{status},{reason}\n",
+            1 + row % 4
+        );
+    }
+    folder.file("gold.csv", gold);
+    folder.file("study/coded.csv", corpus);
+    let write = |name: &str, args: &[&str]| {
+        let ran = folder.run(args);
+        ran.exits(0);
+        folder.file(name, ran.json().to_string());
+    };
+    write(
+        "study/people.json",
+        &[
+            "agree",
+            "b.toml",
+            "gold.csv",
+            "--coders",
+            "ana,ben,bot",
+            "--humans",
+            "ana,ben",
+            "--json",
+        ],
+    );
+    write(
+        "study/hosted.json",
+        &["compare", "b.toml", "gold.csv", "--a", "ana", "--b", "bot", "--margin", "0.1", "--json"],
+    );
+    write(
+        "study/change.json",
+        &["drift", "b.toml", "study/coded.csv", "study/coded.csv", "--json"],
+    );
+    let shares = [
+        "prevalence",
+        "b.toml",
+        "study/coded.csv",
+        "--gold",
+        "gold.csv",
+        "--design",
+        "srs",
+        "--by",
+        "platform",
+        "-o",
+        "study/shares.csv",
+    ];
+    folder.run(&shares).exits(0);
+    folder
+}
+
+const REPORT: [&str; 4] = ["report", "study", "--codebook", "b.toml"];
+
+/// All files of the report, by name.
+fn report_files(folder: &Folder) -> BTreeMap<String, Vec<u8>> {
+    folder
+        .entries()
+        .into_iter()
+        .filter(|name| name.starts_with("study/report") && folder.path(name).is_file())
+        .map(|name| (name.clone(), std::fs::read(folder.path(&name)).unwrap()))
+        .collect()
+}
+
+#[test]
+fn a_study_becomes_a_page_and_files_for_a_paper() {
+    let folder = study(240);
+    let ran = folder.run(&REPORT);
+    ran.exits(0).says(&["report.html", "confide evaluate"]);
+    let page = folder.read("study/report.html");
+    let agreement: serde_json::Value =
+        serde_json::from_str(&folder.read("study/people.json")).unwrap();
+    let alpha = agreement["tiers"]["use"]["alpha"]["value"].as_f64().unwrap();
+    assert!(page.contains(&format!("{alpha:.3}")));
+    assert!(folder.read("study/report/tables/agreement-tiers.csv").contains(&alpha.to_string()));
+    for part in [
+        "id=\"shares\"",
+        "id=\"answers\"",
+        "id=\"agreement\"",
+        "id=\"comparison\"",
+        "id=\"change\"",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+    assert!(page.contains("id=\"missing\"") && page.contains("confide train"));
+    assert!(!page.contains("src=") && !page.contains("http://") && !page.contains("https://"));
+    for figure in [
+        "answers",
+        "shares-use",
+        "agreement",
+        "comparison",
+        "drift",
+        "topics-by-use",
+        "use-by-month-uncorrected",
+    ] {
+        for (ending, start) in [("svg", "<svg"), ("png", "\u{89}PNG"), ("csv", "")] {
+            let bytes =
+                std::fs::read(folder.path(&format!("study/report/figures/{figure}.{ending}")));
+            let bytes = bytes.unwrap_or_else(|e| panic!("{figure}.{ending}: {e}"));
+            let start: Vec<u8> = start.chars().map(|c| c as u8).collect();
+            assert!(bytes.starts_with(&start) && bytes.len() > 20, "{figure}.{ending}");
+        }
+    }
+    let methods = folder.read("study/report/methods.tex");
+    for key in ["krippendorff2018", "angelopoulos2023"] {
+        assert!(methods.contains(&format!("\\cite{{{key}}}")));
+        assert!(folder.read("study/report/references.bib").contains(key));
+    }
+    assert!(
+        folder.entries().iter().all(|name| !name.contains("partial") && !name.contains(".tmp"))
+    );
+    folder.run(&REPORT).exits(2).says(&["--force"]);
+}
+
+#[test]
+fn equal_studies_have_equal_reports_without_any_text() {
+    let folder = study(120);
+    folder.run(&REPORT).exits(0);
+    let first = report_files(&folder);
+    let again: Vec<&str> = REPORT.iter().copied().chain(["--force"]).collect();
+    folder.run(&again).exits(0);
+    assert_eq!(first, report_files(&folder));
+    for (name, bytes) in first {
+        let text = String::from_utf8_lossy(&bytes);
+        assert!(!text.contains(SECRET) && !text.contains("our words"), "{name}");
+    }
+}
+
+#[test]
+fn data_stay_text_in_html_svg_and_latex() {
+    let folder = study(120);
+    folder.run(&REPORT).exits(0);
+    for (name, bytes) in report_files(&folder) {
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        if name.ends_with(".html") || name.ends_with(".svg") {
+            assert!(!text.contains("<script") && !text.contains("alert(2)</"), "{name}");
+        }
+        if name.ends_with(".tex") {
+            assert!(!text.contains("\\input{evil}") && !text.contains("\\input{x}"), "{name}");
+        }
+    }
+    let page = folder.read("study/report.html");
+    assert!(page.contains("&lt;script&gt;alert(1)"), "the codebook's description is shown");
+    assert!(page.contains("&lt;script&gt;alert(2)"), "the platform's name is shown");
+    let table = folder.read("study/report/tables/shares-by-platform.tex");
+    assert!(table.contains("\\textbackslash{}input\\{evil\\}\\_\\&\\%"), "{table}");
+}
+
+#[test]
+fn a_folder_with_nothing_gives_a_page_that_says_how_to_begin() {
+    let folder = Folder::new();
+    folder.file("study/notes.txt", "x");
+    folder
+        .run(&["report", "study"])
+        .exits(0)
+        .says(&["missing: corrected shares", "confide prevalence"]);
+    let page = folder.read("study/report.html");
+    for command in ["prevalence", "classify", "evaluate", "agree", "compare", "drift", "train"] {
+        assert!(page.contains(&format!("confide {command}")), "{command}");
+    }
+    folder.run(&["report", "nowhere"]).exits(3).says(&["nowhere"]);
+}
+
+#[test]
+fn figures_of_written_comments_say_so() {
+    let folder = study(120);
+    folder.run(&REPORT).exits(0);
+    let says = "these shares describe nobody";
+    assert!(!folder.read("study/report.html").contains(says));
+    folder.file("study/data/CARD.md", "# Comments\n**Written, not collected.** For tests.\n");
+    let again: Vec<&str> = REPORT.iter().copied().chain(["--force"]).collect();
+    folder.run(&again).exits(0);
+    assert!(folder.read("study/report.html").contains(says));
+    let mut figures = 0;
+    for (name, bytes) in report_files(&folder) {
+        if name.ends_with(".svg") {
+            figures += 1;
+            assert!(String::from_utf8_lossy(&bytes).contains(says), "{name}");
+        }
+    }
+    assert!(figures > 5);
+}
+
+#[test]
+fn examples_are_paraphrases_unless_comments_are_asked_for() {
+    let folder = study(120);
+    let with = |more: &[&str]| -> Vec<String> {
+        REPORT.iter().chain(more).chain(&["--force"]).map(ToString::to_string).collect()
+    };
+    folder.run(&with(&["--paraphrases", "paraphrase"])).exits(0);
+    let page = folder.read("study/report.html");
+    assert!(page.contains("our words 3") && !page.contains(SECRET));
+    assert!(!page.contains("our words 0<"), "a row flagged for a crisis is never shown");
+    folder.run(&with(&["--paraphrases", "text"])).exits(2).says(&["--verbatim"]);
+    folder.run(&with(&["--paraphrases", "nothing"])).exits(3).says(&["nothing"]);
+    folder.run(&with(&["--verbatim"])).exits(0).says(&["finds their authors"]);
+    let page = folder.read("study/report.html");
+    assert!(page.contains(SECRET) && page.contains("finds their authors"));
+    assert!(!page.contains(&format!("{SECRET} 0<")));
+}
