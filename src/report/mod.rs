@@ -66,17 +66,13 @@ pub fn report(study: &Study, has_verbatim: bool) -> Result<Report> {
             add(format!("tables/{}.tex", sheet.name), sheet.latex().into_bytes());
         }
     }
-    let tables: Vec<&str> = sections
-        .iter()
-        .flat_map(|section| section.sheets.iter().map(|sheet| sheet.name.as_str()))
-        .collect();
     let cited = || in_paper.cited.iter().map(String::as_str);
     for (name, text) in [
         ("methods.tex", format!("{}\n", in_paper.methods)),
         ("data-protection.tex", format!("{}\n", in_paper.data_protection)),
         ("limitations.tex", format!("{}\n", in_paper.limitations)),
         ("references.bib", references::bibtex(cited())),
-        ("paper.tex", page::paper(&tables)?),
+        ("paper.tex", page::paper(&sections)?),
     ] {
         add(name.to_owned(), text.into_bytes());
     }

@@ -4,6 +4,7 @@ use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, Value as Filled, context};
 use serde::Serialize;
 
+use super::latex::escaped;
 use super::prose::Prose;
 use super::references;
 use super::sections::{Missing, Section, examples, headline};
@@ -143,12 +144,18 @@ fn answers(study: &Study) -> Vec<Answer> {
     answers
 }
 
-/// The LaTeX document that takes in these tables and the paragraphs.
+/// The LaTeX document that takes in the paragraphs, the tables and the figures.
 ///
 /// # Errors
 /// If the template cannot be filled.
-pub fn paper(tables: &[&str]) -> Result<String> {
+pub fn paper(sections: &[Section]) -> Result<String> {
+    let tables: Vec<&str> =
+        sections.iter().flat_map(|s| s.sheets.iter().map(|sheet| sheet.name.as_str())).collect();
+    let figures: Vec<(&str, String)> = sections
+        .iter()
+        .flat_map(|s| s.figures.iter().map(|figure| (figure.name.as_str(), escaped(&figure.title))))
+        .collect();
     Environment::new()
-        .render_str(PAPER, context! { tables => Serde(tables) })
+        .render_str(PAPER, context! { tables => Serde(tables), figures => Serde(figures) })
         .map_err(|e| Error::resource(format!("the paper cannot be written: {e}")))
 }

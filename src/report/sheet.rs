@@ -89,6 +89,9 @@ impl Cell {
     }
 }
 
+/// Rows that a printed page holds.
+const PAGE_ROWS: usize = 40;
+
 /// A table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sheet {
@@ -159,8 +162,22 @@ impl Sheet {
         table.finish().map_err(failed)
     }
 
-    /// As a LaTeX table with the rules of the package booktabs.
+    /// As LaTeX tables with the rules of the package booktabs, narrowed to the text's width by
+    /// graphicx; more rows than a page holds go to further tables.
     pub fn latex(&self) -> String {
+        let sources: Vec<String> = self.sources.iter().map(|s| printable(s)).collect();
+        let mut out = format!("% Figures of {}\n", sources.join(", "));
+        let pages: Vec<&[Vec<Cell>]> = match self.rows.is_empty() {
+            true => vec![&[]],
+            false => self.rows.chunks(PAGE_ROWS).collect(),
+        };
+        for (at, rows) in pages.into_iter().enumerate() {
+            self.latex_page(&mut out, at, rows);
+        }
+        out
+    }
+
+    fn latex_page(&self, out: &mut String, at: usize, rows: &[Vec<Cell>]) {
         let layout: String = self
             .columns
             .iter()
@@ -170,18 +187,23 @@ impl Sheet {
             let cells: Vec<String> = cells.iter().map(|cell| latex::escaped(cell)).collect();
             format!("    {} \\\\\n", cells.join(" & "))
         };
-        let mut out = String::from("\\begin{table}\n  \\centering\n");
-        out.push_str(&format!("  \\caption{{{}}}\n", latex::escaped(&self.caption)));
-        out.push_str(&format!("  \\label{{tab:{}}}\n", self.name));
+        let caption = latex::escaped(&self.caption);
+        out.push_str("\\begin{table}\n  \\centering\n");
+        match at {
+            0 => {
+                out.push_str(&format!("  \\caption{{{caption}}}\n  \\label{{tab:{}}}\n", self.name))
+            }
+            _ => out.push_str(&format!("  \\caption{{{caption} (continued)}}\n")),
+        }
+        let fit = "\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi";
+        out.push_str(&format!("  \\resizebox{{{fit}}}{{!}}{{%\n"));
         out.push_str(&format!("  \\begin{{tabular}}{{{layout}}}\n    \\toprule\n"));
         out.push_str(&line(self.columns.iter().map(|(head, _)| head.clone()).collect()));
         out.push_str("    \\midrule\n");
-        for cells in &self.rows {
+        for cells in rows {
             out.push_str(&line(cells.iter().map(Cell::shown).collect()));
         }
-        out.push_str("    \\bottomrule\n  \\end{tabular}\n\\end{table}\n");
-        let sources: Vec<String> = self.sources.iter().map(|s| printable(s)).collect();
-        format!("% Figures of {}\n{out}", sources.join(", "))
+        out.push_str("    \\bottomrule\n  \\end{tabular}}\n\\end{table}\n");
     }
 
     /// For the page's template.
