@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::counts::{counts_json, counts_table};
 use super::input::InputArgs;
 use super::messages::Messages;
+use super::redact::RedactionArgs;
 use super::suspects::Suspects;
 use super::table::{Table, print, print_json};
 use super::{Global, Outcome};
@@ -52,6 +53,8 @@ pub struct CheckArgs {
     json: bool,
     #[command(flatten)]
     input: InputArgs,
+    #[command(flatten)]
+    redaction: RedactionArgs,
 }
 
 pub fn run(args: &CheckArgs, global: &Global) -> Result<Outcome> {
@@ -100,7 +103,7 @@ pub fn run(args: &CheckArgs, global: &Global) -> Result<Outcome> {
 type CoderTable = (Option<String>, GoldTable);
 
 fn read(path: &Path, codebook: &Codebook, args: &CheckArgs) -> Result<Vec<CoderTable>> {
-    let options = args.input.options();
+    let options = args.redaction.apply(args.input.options())?;
     let (name, bytes) = contents(path)?;
     let columns = TableReader::from_bytes(bytes.clone(), &name, &options)?.columns().to_vec();
     let coders = coders(&columns, codebook);

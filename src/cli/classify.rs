@@ -14,6 +14,7 @@ use super::cross_fitting::fold_bundle;
 use super::input::InputArgs;
 use super::messages::Messages;
 use super::process::stop_flag;
+use super::redact::RedactionArgs;
 use super::{Global, LogFormat, Outcome};
 use crate::bundle::Bundle;
 use crate::codebook::hex_sha256;
@@ -66,6 +67,8 @@ pub struct ClassifyArgs {
     precision: PrecisionArgs,
     #[command(flatten)]
     input: InputArgs,
+    #[command(flatten)]
+    redaction: RedactionArgs,
 }
 
 /// What probabilities tell.
@@ -86,7 +89,7 @@ pub fn run(args: &ClassifyArgs, global: &Global) -> Result<Outcome> {
         true => fold_bundles(bundle, args.base.as_deref(), &request)?,
         false => vec![bundle],
     };
-    let source = Source::new(&args.table, args.input.options());
+    let source = Source::new(&args.table, args.redaction.apply(args.input.options())?);
     let columns = ColumnOptions {
         coder: args.coder.clone(),
         probabilities: args.probabilities.map(|p| match p {

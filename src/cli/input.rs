@@ -30,6 +30,7 @@ impl InputArgs {
             encoding: self.encoding.clone(),
             id: self.id.clone(),
             text: self.text.clone(),
+            redaction: None,
         }
     }
 }

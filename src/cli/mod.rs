@@ -19,6 +19,7 @@ mod prevalence;
 mod process;
 mod pull;
 mod quickstart;
+mod redact;
 mod report;
 mod sample;
 mod split;
@@ -92,6 +93,7 @@ enum Command {
     Prevalence(prevalence::PrevalenceArgs),
     Drift(drift::DriftArgs),
     Report(report::ReportArgs),
+    Redact(redact::RedactArgs),
     Sample(Box<sample::SampleArgs>),
     Import(import::ImportArgs),
     Export(export::ExportArgs),
@@ -146,6 +148,7 @@ fn run(cli: &Cli, sandbox: &process::Sandbox) -> Result<Outcome> {
         Command::Sample(args) => sample::run(args, &cli.global),
         Command::Drift(args) => drift::run(args, &cli.global),
         Command::Report(args) => report::run(args, &cli.global),
+        Command::Redact(args) => redact::run(args, &cli.global),
         Command::Prevalence(args) => prevalence::run(args, &cli.global),
         Command::Export(args) => export::run(args, &cli.global),
         Command::Quickstart(args) => quickstart::run(args, &cli.global, sandbox),

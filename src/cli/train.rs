@@ -13,6 +13,7 @@ use super::cross_fitting::{Crossed, cross_fit};
 use super::input::InputArgs;
 use super::messages::{Messages, TrainingView};
 use super::process::{Sandbox, peak_memory, stop_flag};
+use super::redact::RedactionArgs;
 use super::table::print;
 use super::training_rows::{
     Rows, coded_everywhere, data_digest, divide, examples, row_digests, usable,
@@ -73,6 +74,8 @@ pub struct TrainArgs {
     folds: Option<u64>,
     #[command(flatten)]
     input: InputArgs,
+    #[command(flatten)]
+    redaction: RedactionArgs,
 }
 
 /// A training as a command asks for it.
@@ -94,7 +97,7 @@ pub fn run(args: &TrainArgs, global: &Global, sandbox: &Sandbox) -> Result<Outco
     refuse_existing(&args.output, args.force)?;
     let codebook = Codebook::find(&args.codebook)?;
     let recipe = Recipe::find(&args.recipe)?;
-    let options = args.input.options();
+    let options = args.redaction.apply(args.input.options())?;
     let table = usable(read_gold(&args.data, &codebook, &options, None)?, &messages)?;
     let rows = match &args.validation {
         Some(_) if table.has_split => {

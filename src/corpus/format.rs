@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::redaction::Redaction;
 use crate::error::{Error, Result};
 
 /// The layout of a table.
@@ -61,6 +62,8 @@ pub struct ReadOptions {
     pub id: Option<String>,
     /// Name of the text column, `text` if absent.
     pub text: Option<String>,
+    /// How texts are masked as they are read, if they are.
+    pub redaction: Option<Redaction>,
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod openai;
 mod problem;
 mod reader;
 mod records;
+pub mod redaction;
 mod roles;
 mod row;
 mod sampling;

@@ -8,6 +8,7 @@ use super::encoding::Decoded;
 use super::format::{Format, ReadOptions};
 use super::jsonl::Objects;
 use super::records::Records;
+use super::redaction::Redaction;
 use super::roles::Roles;
 use super::row::{Defect, Row};
 use crate::error::{Error, Result, shown};
@@ -19,6 +20,8 @@ pub struct TableReader {
     name: String,
     columns: Vec<String>,
     body: Body,
+    /// The text column, if its cells are masked as they are read.
+    masked: Option<(usize, Redaction)>,
 }
 
 enum Body {
@@ -119,7 +122,9 @@ impl TableReader {
             }
         };
         check_columns(name, &columns)?;
-        Ok(Self { name: name.to_string(), columns, body })
+        let text = Roles::find(&columns, options).ok().map(|roles| roles.text);
+        let masked = text.zip(options.redaction.clone());
+        Ok(Self { name: name.to_string(), columns, body, masked })
     }
 
     /// The file's name as messages show it.
@@ -153,6 +158,14 @@ impl TableReader {
     /// # Errors
     /// A data error for an undecodable byte, a quote that is never closed, or a failed read.
     pub fn next_row(&mut self) -> Result<Option<Row>> {
+        let mut row = self.row()?;
+        if let (Some(row), Some((text, redaction))) = (&mut row, &self.masked) {
+            row.replace(*text, &self.columns[*text], |cell| redaction.redact(cell));
+        }
+        Ok(row)
+    }
+
+    fn row(&mut self) -> Result<Option<Row>> {
         match &mut self.body {
             Body::Jsonl(objects) => objects.next(),
             Body::Csv { records, number } => {

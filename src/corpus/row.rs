@@ -24,6 +24,17 @@ impl Row {
     pub fn cell(&self, column: usize) -> &str {
         self.cells.get(column).map_or("", String::as_str)
     }
+
+    /// Replaces the cell of a column, and what stands under its name in a JSONL row.
+    pub fn replace(&mut self, column: usize, name: &str, with: impl FnOnce(&str) -> String) {
+        let Some(cell) = self.cells.get_mut(column) else { return };
+        *cell = with(cell);
+        if let Some(value) = self.json.as_mut().and_then(|object| object.get_mut(name))
+            && value.is_string()
+        {
+            *value = Value::from(cell.as_str());
+        }
+    }
 }
 
 /// Why a row cannot be used. Never holds the text of a cell.

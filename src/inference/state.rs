@@ -41,6 +41,8 @@ pub(super) struct WorkPlan {
     encoding: Option<String>,
     id: Option<String>,
     text: Option<String>,
+    /// Digest of how texts are masked.
+    redaction: Option<String>,
     columns: ColumnOptions,
 }
 
@@ -66,6 +68,7 @@ impl WorkPlan {
             encoding: read.encoding,
             id: read.id,
             text: read.text,
+            redaction: read.redaction.map(|redaction| redaction.digest()),
             columns: columns.clone(),
         })
     }
@@ -154,6 +157,7 @@ impl WorkPlan {
             encoding: None,
             id: None,
             text: None,
+            redaction: None,
             columns: ColumnOptions::default(),
         }
     }

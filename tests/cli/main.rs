@@ -27,6 +27,7 @@ mod precision;
 #[cfg(feature = "hub")]
 mod pull;
 mod quickstart;
+mod redact;
 mod report;
 mod samples;
 mod split;
