@@ -114,9 +114,10 @@ impl Material {
             recipe: &self.recipe,
             randomness: self.randomness,
             run: &run,
+            tensorboard: false,
             compute: &self.compute,
         };
-        let unscored = |_: &TextLogits| Ok(Score { mean: 0.0, tiers: Vec::new() });
+        let unscored = |_: &TextLogits| Ok(Score::default());
         let mut moments = Moments::default();
         train(start, &unscored, &mut moments, &AtomicBool::new(false)).expect("a training");
         let moments = moments.0;

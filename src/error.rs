@@ -21,6 +21,19 @@ pub enum Kind {
     Interrupted,
 }
 
+impl Kind {
+    /// The process exit code that DESIGN section 5 gives this kind.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Usage => 2,
+            Self::Data => 3,
+            Self::Model => 4,
+            Self::Resource => 5,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
 /// A failure with the place it happened and the advice that mends it.
 #[derive(Clone, Debug)]
 pub struct Error {
@@ -82,15 +95,9 @@ impl Error {
         self.kind
     }
 
-    /// The process exit code that DESIGN section 5 gives this kind.
+    /// The process exit code of its kind.
     pub fn exit_code(&self) -> u8 {
-        match self.kind {
-            Kind::Usage => 2,
-            Kind::Data => 3,
-            Kind::Model => 4,
-            Kind::Resource => 5,
-            Kind::Interrupted => 130,
-        }
+        self.kind.exit_code()
     }
 
     /// A failed write: a resource failure (disk full, no permission) that names the file.

@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 use clap::builder::FalseyValueParser;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
 
 use super::compute::{PrecisionArgs, level, tell_precision};
 use super::cross_fitting::fold_bundle;
 use super::input::InputArgs;
-use super::messages::Messages;
+use super::messages::{Messages, object};
 use super::process::stop_flag;
 use super::redact::RedactionArgs;
 use super::{Global, LogFormat, Outcome};
@@ -234,7 +235,7 @@ impl View {
     fn summary(&self, counts: &Counts) {
         let seconds = self.started.elapsed().as_secs_f64();
         let speed = (counts.rows.saturating_sub(self.before)) as f64 / seconds.max(1e-9);
-        self.messages.note(&format!(
+        let text = format!(
             "{} rows: {} rejected, {} empty, {} for review, {} truncated, {} duplicates; \
              {speed:.0} texts/s",
             counts.rows,
@@ -243,7 +244,17 @@ impl View {
             counts.review,
             counts.truncated,
             counts.duplicates,
-        ));
+        );
+        let fields = json!({
+            "rows": counts.rows,
+            "rejected": counts.rejected,
+            "empty": counts.empty,
+            "review": counts.review,
+            "truncated": counts.truncated,
+            "duplicates": counts.duplicates,
+            "seconds": seconds,
+        });
+        self.messages.note_with(&text, object(fields));
     }
 }
 

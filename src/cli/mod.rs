@@ -115,7 +115,10 @@ pub enum Outcome {
 pub fn main() -> ExitCode {
     process::keep_memory();
     process::single_threaded_operations();
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return misused(&error),
+    };
     let sandbox = match cli.command {
         Command::Pull(_) if cfg!(feature = "hub") => {
             process::Sandbox::Off("this command fetches from the network".into())
@@ -132,6 +135,16 @@ pub fn main() -> ExitCode {
             ExitCode::from(error.exit_code())
         }
     }
+}
+
+/// Help and versions go to standard output as they are; mistakes are messages.
+fn misused(error: &clap::Error) -> ExitCode {
+    let messages = messages::Messages::of_misused(std::env::args_os());
+    if !messages.are_json() || !error.use_stderr() {
+        error.exit();
+    }
+    messages.misuse(error);
+    ExitCode::from(crate::error::Kind::Usage.exit_code())
 }
 
 fn run(cli: &Cli, sandbox: &process::Sandbox) -> Result<Outcome> {

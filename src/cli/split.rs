@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::counts::{counts_json, counts_table, set_json};
 use super::input::InputArgs;
+use super::messages::Messages;
 use super::table::{print, print_json};
 use super::{Global, Outcome};
 use crate::codebook::{Codebook, is_blank};
@@ -107,9 +108,9 @@ pub fn run(args: &SplitArgs, global: &Global) -> Result<Outcome> {
     }
     if problems > 0 && !global.quiet {
         let codebook = args.codebook.as_deref().unwrap_or_default();
-        eprintln!(
-            "warning: {problems} problems in the codes; 'confide check {codebook}' lists them"
-        );
+        Messages::new(global).warn(&format!(
+            "{problems} problems in the codes; 'confide check {codebook}' lists them"
+        ));
     }
     Ok(Outcome::Done)
 }

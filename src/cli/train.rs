@@ -44,7 +44,11 @@ pub(super) const MARGINS: &str = "margins";
     Rows with split = train train, those with split = validation choose the epoch and the\n\
     thresholds, those with split = test are left alone. An interrupted training continues when\n\
     the same command is run again. With --folds, BUNDLE.run holds oof.csv, folds.json and the\n\
-    models of the folds."
+    models of the folds.\n\n\
+    BUNDLE.run/log.jsonl tells of every update and every evaluation, in the fields that Hugging\n\
+    Face's trainer_state.json has (step, epoch, loss, learning_rate, grad_norm, eval_...). With\n\
+    --tensorboard, TensorBoard draws them, also while the training runs:\n  \
+    tensorboard --logdir bundle.run"
 )]
 pub struct TrainArgs {
     /// A codebook file, or the name of a shipped one
@@ -72,6 +76,9 @@ pub struct TrainArgs {
     /// cross-validated figures, and codes of every row by a model that did not see it
     #[arg(long, value_name = "K", env = "CONFIDE_FOLDS", value_parser = clap::value_parser!(u64).range(2..=20))]
     folds: Option<u64>,
+    /// Also write an event file for TensorBoard to BUNDLE.run/tensorboard
+    #[arg(long, env = "CONFIDE_TENSORBOARD")]
+    tensorboard: bool,
     #[command(flatten)]
     input: InputArgs,
     #[command(flatten)]
@@ -90,6 +97,8 @@ pub(super) struct Request<'a> {
     pub device: &'a Device,
     /// Parts of the training rows that get a model each, if any.
     pub folds: Option<usize>,
+    /// Whether TensorBoard's event file is written.
+    pub tensorboard: bool,
 }
 
 pub fn run(args: &TrainArgs, global: &Global, sandbox: &Sandbox) -> Result<Outcome> {
@@ -98,6 +107,9 @@ pub fn run(args: &TrainArgs, global: &Global, sandbox: &Sandbox) -> Result<Outco
     let codebook = Codebook::find(&args.codebook)?;
     let recipe = Recipe::find(&args.recipe)?;
     let options = args.redaction.apply(args.input.options())?;
+    if args.tensorboard && recipe.mode == Mode::Frozen {
+        messages.warn("heads alone are fitted at once: nothing is written for TensorBoard");
+    }
     let table = usable(read_gold(&args.data, &codebook, &options, None)?, &messages)?;
     let rows = match &args.validation {
         Some(_) if table.has_split => {
@@ -124,6 +136,7 @@ pub fn run(args: &TrainArgs, global: &Global, sandbox: &Sandbox) -> Result<Outco
         seed: global.seed,
         device: &device,
         folds: args.folds.map(|count| count as usize),
+        tensorboard: args.tensorboard,
     };
     train_bundle(request, messages, sandbox, &*stop_flag()?)?;
     Ok(Outcome::Done)
@@ -137,7 +150,8 @@ pub(super) fn train_bundle(
     stop: &AtomicBool,
 ) -> Result<()> {
     let started = Instant::now();
-    let Request { codebook, ref rows, base, recipe, output, force, seed, device, folds } = request;
+    let Request { codebook, ref rows, base, recipe, output, force, seed, device, folds, .. } =
+        request;
     let compute =
         Compute { device: device.clone(), precision: recipe.precision, ..Compute::default() };
     let run = RunFolder::of(output);
@@ -196,6 +210,7 @@ pub(super) fn train_bundle(
         recipe,
         seed,
         compute: &compute,
+        tensorboard: request.tensorboard,
     };
     let fitted = match recipe.mode {
         Mode::Frozen => fitting.frozen(&examples),
@@ -353,6 +368,7 @@ struct Fitting<'a> {
     recipe: &'a Recipe,
     seed: u64,
     compute: &'a Compute,
+    tensorboard: bool,
 }
 
 impl Fitting<'_> {
@@ -394,10 +410,11 @@ impl Fitting<'_> {
             recipe: self.recipe,
             randomness,
             run,
+            tensorboard: self.tensorboard,
             compute: self.compute,
         };
         let scorer = |logits: &TextLogits| score(self.codebook, logits, gold);
-        let trained = train(start, &scorer, &mut TrainingView::new(messages), stop)?;
+        let trained = train(start, &scorer, &mut TrainingView::new(messages, self.codebook), stop)?;
         Ok(Fitted {
             encoder: Some(trained.encoder),
             heads: trained.heads,

@@ -19,36 +19,34 @@ use crate::training::{Example, Recipe, Score, TextLogits, text_logits};
 pub(super) fn score(codebook: &Codebook, logits: &TextLogits, gold: &[&[Code]]) -> Result<Score> {
     let decisions = Decisions::uncalibrated(codebook);
     let answers = both_views(codebook, &decisions, logits, gold);
-    let tiers: Vec<Option<f64>> = codebook
-        .tiers
-        .iter()
-        .enumerate()
-        .map(|(t, tier)| {
-            let known = || gold.iter().zip(&answers).filter(|(codes, _)| codes[t] != Code::Missing);
-            match tier.kind {
-                TierKind::Single => {
-                    let pairs: Vec<(&Code, &Code)> =
-                        known().map(|(g, a)| (&g[t], &a.pipeline.codes[t])).collect();
-                    crate::evaluation::score(tier, &pairs).macro_f1
-                }
-                TierKind::Multi => {
-                    let scores: Vec<Vec<f64>> =
-                        known().map(|(_, a)| a.pipeline.marginal[t].clone()).collect();
-                    let relevant: Vec<Vec<bool>> = known()
-                        .map(|(g, _)| {
-                            (0..tier.labels.len())
-                                .map(|l| g[t].labels().is_some_and(|s| s.contains(l)))
-                                .collect()
-                        })
-                        .collect();
-                    micro_average_precision(&scores, &relevant)
-                }
+    let known = |t: usize| {
+        let rows = gold.iter().zip(&answers);
+        rows.filter(move |(codes, _)| codes[t] != Code::Missing)
+    };
+    let (mut tiers, mut macro_f1) = (Vec::new(), Vec::new());
+    for (t, tier) in codebook.tiers.iter().enumerate() {
+        let pairs: Vec<(&Code, &Code)> =
+            known(t).map(|(g, a)| (&g[t], &a.pipeline.codes[t])).collect();
+        let f1 = crate::evaluation::score(tier, &pairs).macro_f1;
+        tiers.push(match tier.kind {
+            TierKind::Single => f1,
+            TierKind::Multi => {
+                let scores: Vec<Vec<f64>> =
+                    known(t).map(|(_, a)| a.pipeline.marginal[t].clone()).collect();
+                let relevant: Vec<Vec<bool>> = known(t)
+                    .map(|(g, _)| {
+                        let has = |l| g[t].labels().is_some_and(|s| s.contains(l));
+                        (0..tier.labels.len()).map(has).collect()
+                    })
+                    .collect();
+                micro_average_precision(&scores, &relevant)
             }
-        })
-        .collect();
+        });
+        macro_f1.push(f1);
+    }
     let scored: Vec<f64> = tiers.iter().flatten().copied().collect();
     let mean = scored.iter().sum::<f64>() / scored.len().max(1) as f64;
-    Ok(Score { mean, tiers })
+    Ok(Score { mean, tiers, macro_f1 })
 }
 
 /// Macro-F1 of every tier in both views.

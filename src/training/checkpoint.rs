@@ -1,15 +1,12 @@
-//! The folder of a run: its plan, its log, and checkpoints from which it continues.
+//! The folder of a run: its plan, and checkpoints from which it continues.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::{File, OpenOptions};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::Plan;
-use super::session::EpochRecord;
+use super::{EpochRecord, Plan};
 use crate::corpus::WholeFile;
 use crate::encoder::save_weights;
 use crate::error::{Error, Result};
@@ -179,35 +176,6 @@ impl RunFolder {
     }
 }
 
-/// `log.jsonl`, one JSON object a line, cut back to the checkpoint when a run continues.
-pub(super) struct Log {
-    file: File,
-    path: PathBuf,
-    length: u64,
-}
-
-impl Log {
-    pub fn open(run: &RunFolder, length: u64) -> Result<Self> {
-        let path = run.file("log.jsonl");
-        let failed = |e: std::io::Error| Error::writing(&path, &e);
-        let file = OpenOptions::new().create(true).append(true).open(&path).map_err(failed)?;
-        let length = length.min(file.metadata().map_err(failed)?.len());
-        file.set_len(length).map_err(failed)?;
-        Ok(Self { file, path, length })
-    }
-
-    pub fn write(&mut self, line: &serde_json::Value) -> Result<()> {
-        let line = format!("{line}\n");
-        self.file.write_all(line.as_bytes()).map_err(|e| Error::writing(&self.path, &e))?;
-        self.length += line.len() as u64;
-        Ok(())
-    }
-
-    pub fn length(&self) -> u64 {
-        self.length
-    }
-}
-
 fn json(value: &impl Serialize) -> Result<Vec<u8>> {
     serde_json::to_vec_pretty(value)
         .map_err(|e| Error::resource(format!("the state cannot be written: {e}")))
@@ -257,18 +225,5 @@ mod tests {
         assert_eq!(tensors["weight.a"].to_vec1::<f32>().unwrap(), [1.0, 2.0]);
         std::fs::write(run.file(CHECKPOINT), b"short").unwrap();
         assert_eq!(run.load().unwrap_err().exit_code(), 4);
-    }
-
-    #[test]
-    fn the_log_is_cut_back_to_the_checkpoint() {
-        let folder = tempfile::tempdir().unwrap();
-        let run = RunFolder::of(&folder.path().join("bundle"));
-        run.open(&plan(1)).unwrap();
-        let mut log = Log::open(&run, 0).unwrap();
-        log.write(&serde_json::json!({"step": 1})).unwrap();
-        let length = log.length();
-        log.write(&serde_json::json!({"step": 2})).unwrap();
-        Log::open(&run, length).unwrap();
-        assert_eq!(std::fs::read_to_string(run.file("log.jsonl")).unwrap(), "{\"step\":1}\n");
     }
 }

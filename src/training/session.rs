@@ -4,50 +4,27 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use rand_chacha::rand_core::Rng;
-use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::checkpoint::{Log, State};
+use super::checkpoint::State;
 use super::epoch::{Context, batches};
 use super::example::Example;
+use super::log::Log;
 use super::model::{Begun, compact};
 use super::optimiser::Limits;
 use super::proof::prove;
 use super::schedule::linear_warmup_decay;
 use super::{
-    Examples, Mode, Randomness, Recipe, RunFolder, TextLogits, TrainedEncoder, TrainingModel,
+    EpochRecord, Examples, Mode, Randomness, Recipe, RunFolder, Score, TextLogits, TrainedEncoder,
+    TrainingModel,
 };
 use crate::codebook::Codebook;
 use crate::encoder::{Adapter, Compute, EncoderConfig, Parameters, adapted_modules};
 use crate::error::{Error, Kind, Result};
 use crate::heads::LabelWeights;
 
-/// How good a state of the model is on the validation rows.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Score {
-    /// The mean over the tiers, what the best epoch is chosen by.
-    pub mean: f64,
-    /// One figure a tier; absent where nothing could be scored.
-    pub tiers: Vec<Option<f64>>,
-}
-
 /// Scores the logits of the validation rows.
 pub type Scorer<'a> = &'a dyn Fn(&TextLogits) -> Result<Score>;
-
-/// What an epoch came to; epoch 0 is the state before the first update.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct EpochRecord {
-    /// From 1; 0 before training.
-    pub epoch: usize,
-    /// Updates made by its end.
-    pub step: u64,
-    /// Mean joint loss of its batches; absent for epoch 0.
-    pub train_loss: Option<f64>,
-    /// Joint loss on the validation rows.
-    pub validation_loss: f64,
-    /// The score on the validation rows.
-    pub score: Score,
-}
 
 /// Is told how a training goes.
 pub trait Observer {
@@ -75,11 +52,6 @@ pub struct Trained {
     pub steps: u64,
 }
 
-/// Whether `new` is better than `old`: a higher score, at equal scores a lower loss.
-fn better(new: &EpochRecord, old: &EpochRecord) -> bool {
-    (new.score.mean, -new.validation_loss) > (old.score.mean, -old.validation_loss)
-}
-
 /// What a training starts from.
 pub struct Start<'a> {
     /// The codebook.
@@ -98,6 +70,8 @@ pub struct Start<'a> {
     pub randomness: Randomness,
     /// Where log and checkpoints go.
     pub run: &'a RunFolder,
+    /// Whether TensorBoard's event file is written there, too.
+    pub tensorboard: bool,
     /// Where and how the encoder computes.
     pub compute: &'a Compute,
 }
@@ -114,7 +88,7 @@ pub fn train(
     stop: &AtomicBool,
 ) -> Result<Trained> {
     let Start { codebook, config, parameters, mut examples, heads, recipe, randomness, .. } = start;
-    let (run, compute) = (start.run, start.compute);
+    let (run, compute, tensorboard) = (start.run, start.compute, start.tensorboard);
     let vocabulary = compact(&mut examples);
     let weights = recipe.label_weights(codebook, &examples.train);
     let adapter = match recipe.mode {
@@ -128,6 +102,7 @@ pub fn train(
         recipe,
         randomness,
         run,
+        tensorboard,
         scorer,
         observer,
         stop,
@@ -157,6 +132,7 @@ struct Session<'a> {
     recipe: &'a Recipe,
     randomness: Randomness,
     run: &'a RunFolder,
+    tensorboard: bool,
     scorer: Scorer<'a>,
     observer: &'a mut dyn Observer,
     stop: &'a AtomicBool,
@@ -211,16 +187,16 @@ impl Session<'_> {
             })?;
             self.observer.resumed(state.epoch, state.batch);
             self.state = state;
-            return Log::open(self.run, self.state.log);
+            return Log::open(self.run, self.state.log, self.tensorboard);
         }
-        let mut log = Log::open(self.run, 0)?;
+        let mut log = Log::open(self.run, 0, self.tensorboard)?;
         self.assess(None, &mut log)?;
         self.checkpoint(&log)?;
         Ok(log)
     }
 
     fn checkpoint(&mut self, log: &Log) -> Result<()> {
-        self.state.log = log.length();
+        self.state.log = log.kept()?;
         self.state.steps = self.model.optimiser.steps();
         self.run.save(&self.state, self.model.weights()?, self.model.optimiser.moments()?)?;
         self.saved = Instant::now();
@@ -304,14 +280,8 @@ impl Session<'_> {
             score: (self.scorer)(&self.corrected(logits))?,
         };
         let old = self.state.best.map(|best| &self.state.history[best]);
-        let is_best = old.is_none_or(|old| better(&record, old));
-        log.write(&json!({
-            "step": record.step,
-            "epoch": record.epoch,
-            "eval_loss": record.validation_loss,
-            "eval_score": record.score.mean,
-            "eval_tiers": record.score.tiers,
-        }))?;
+        let is_best = old.is_none_or(|old| record.better_than(old));
+        log.write(&Value::Object(record.figures(self.codebook)))?;
         self.observer.epoch(&record, is_best);
         self.state.history.push(record);
         if is_best {
@@ -357,19 +327,5 @@ mod tests {
         assert!(said(&small, 1).contains("max_tokens below 256"));
         let other = smaller(Error::model("shapes"), &recipe, 16);
         assert_eq!(other.to_string(), "shapes");
-    }
-
-    #[test]
-    fn ties_in_score_go_to_the_lower_loss() {
-        let record = |mean, validation_loss| EpochRecord {
-            epoch: 0,
-            step: 0,
-            train_loss: None,
-            validation_loss,
-            score: Score { mean, tiers: Vec::new() },
-        };
-        assert!(better(&record(0.6, 2.0), &record(0.5, 1.0)));
-        assert!(better(&record(0.5, 0.9), &record(0.5, 1.0)));
-        assert!(!better(&record(0.5, 1.0), &record(0.5, 1.0)));
     }
 }

@@ -10,13 +10,14 @@ use crate::study::{
 };
 
 /// A checkpoint after each of 240 batches, no early end.
-const LONG: &str = "epochs = 40\npatience = 40\nbatch_rows = 4\nlearning_rate = 0.01\n\
+pub const LONG: &str = "epochs = 40\npatience = 40\nbatch_rows = 4\nlearning_rate = 0.01\n\
     head_learning_rate = 0.03\npenalties = [900.0]\ncheckpoint_seconds = 0.0\n";
 
-/// Starts the study's training and leaves it running.
-fn start(folder: &Folder, output: &str) -> Child {
+/// Starts the study's training, with more arguments, and leaves it running.
+fn start(folder: &Folder, output: &str, more: &[&str]) -> Child {
     command(folder.root())
         .args(training(output))
+        .args(more)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
@@ -45,7 +46,13 @@ fn reaches(folder: &Folder, output: &str, count: usize, child: &mut Child) -> bo
 /// Kills a training of the study once it has logged so many updates.
 #[track_caller]
 pub fn kill_at(folder: &Folder, output: &str, count: usize) {
-    let mut child = start(folder, output);
+    kill_with(folder, output, &[], count);
+}
+
+/// The same with more arguments.
+#[track_caller]
+pub fn kill_with(folder: &Folder, output: &str, more: &[&str], count: usize) {
+    let mut child = start(folder, output, more);
     assert!(reaches(folder, output, count, &mut child), "it ended before update {count}");
     child.kill().expect("a kill");
     child.wait().expect("its end");
@@ -79,6 +86,7 @@ fn a_kill_between_checkpoints_loses_only_what_came_after() {
         .file("recipe.toml", LONG.replace("checkpoint_seconds = 0.0", "checkpoint_seconds = 1e6"));
     kill_at(&folder, "killed", 33);
     train(&folder, "killed", &[]).exits(0).says(&["continuing"]);
+    assert!(folder.read("killed.run/log.jsonl") == folder.read("unbroken.run/log.jsonl"));
     for file in ["model.safetensors", "heads.safetensors", "decision.json"] {
         let read = |name: &str| bytes(&folder, name).remove(file);
         assert!(read("unbroken") == read("killed"), "{file}");
@@ -89,7 +97,7 @@ fn a_kill_between_checkpoints_loses_only_what_came_after() {
 fn ctrl_c_saves_the_state_and_the_same_command_continues() {
     let folder = study(LONG);
     train(&folder, "unbroken", &[]).exits(0);
-    let mut child = start(&folder, "stopped");
+    let mut child = start(&folder, "stopped", &[]);
     assert!(reaches(&folder, "stopped", 5, &mut child));
     // SAFETY: kill(2) with the id of a child that has not been waited for.
     let sent = unsafe { libc::kill(child.id().cast_signed(), libc::SIGINT) };
@@ -203,7 +211,7 @@ fn a_damaged_checkpoint_is_named() {
 #[test]
 fn a_running_training_is_denied_every_socket() {
     let folder = study(LONG);
-    let mut child = start(&folder, "bundle");
+    let mut child = start(&folder, "bundle", &[]);
     assert!(reaches(&folder, "bundle", 1, &mut child));
     let tasks = std::fs::read_dir(format!("/proc/{}/task", child.id())).unwrap();
     let states: Vec<String> = tasks

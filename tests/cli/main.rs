@@ -33,3 +33,4 @@ mod samples;
 mod split;
 mod tables;
 mod train;
+mod watching;
