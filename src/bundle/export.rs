@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 
 use super::BundleFiles;
+use super::card::{export_head, plain};
 use crate::codebook::{Tier, TierKind};
 use crate::corpus::WholeFile;
 use crate::encoder::save_weights;
@@ -191,12 +192,15 @@ fn tokenizer_config(read: &BundleFiles) -> Result<(Vec<u8>, Option<u64>)> {
 fn card(read: &BundleFiles, at: usize, class: &str, left_out: &[String]) -> String {
     let (tier, decision): (&Tier, _) = (&read.codebook.tiers[at], &read.decisions.tiers[at]);
     let mut out = format!(
-        "---\nlanguage: {}\nlibrary_name: transformers\npipeline_tag: text-classification\n---\n\n\
-         # {}, tier {}\n\n\
+        "{}\n# {}, tier {}\n\n\
          One tier of a Confide bundle as `{class}`: {}\n\n\
          Its logits are the bundle's to 1e-4, in 32 bits; in 16 bits they would be wrong. The \
          bundle divides them by its temperature, {}, before they become probabilities",
-        read.codebook.language, read.codebook.name, tier.name, tier.question, decision.temperature,
+        export_head(&read.codebook),
+        plain(&read.codebook.name),
+        tier.name,
+        plain(&tier.question),
+        decision.temperature,
     );
     if let Some(thresholds) = &decision.thresholds {
         let of_label =

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::{CrossValidation, TierFigures, TierRows};
 use crate::codebook::hex_sha256;
 use crate::encoder::{Pooling, Precision};
 use crate::error::{Error, Result};
@@ -40,6 +41,9 @@ pub struct Manifest {
     pub train_rows: usize,
     /// Rows that validated.
     pub validation_rows: usize,
+    /// How many of them hold each answer.
+    #[serde(default)]
+    pub rows: Vec<TierRows>,
     /// Every epoch.
     pub epochs: Vec<EpochRecord>,
     /// The epoch that was kept; 0 is the state before the first update.
@@ -49,6 +53,9 @@ pub struct Manifest {
     pub precisions: Vec<PrecisionFigures>,
     /// Figures on the validation rows, which also chose epoch, temperatures and thresholds.
     pub validation: Vec<TierFigures>,
+    /// Figures of models that had not seen the rows, if the training had folds.
+    #[serde(default)]
+    pub cross_validation: Option<CrossValidation>,
 }
 
 /// How far coding in one format agrees with coding in 32 bits.
@@ -91,19 +98,6 @@ impl Manifest {
         };
         [Precision::Int8, Precision::Bf16].into_iter().find(good).unwrap_or(Precision::F32)
     }
-}
-
-/// How good one tier was on the validation rows.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct TierFigures {
-    /// The tier.
-    pub tier: String,
-    /// Coded rows.
-    pub n: usize,
-    /// Macro-F1 given the gold answers above.
-    pub oracle_macro_f1: Option<f64>,
-    /// Macro-F1 as the bundle is used.
-    pub pipeline_macro_f1: Option<f64>,
 }
 
 /// The SHA-256 of each file that decides the codes, by its name: what the manifest holds so

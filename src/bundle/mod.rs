@@ -2,14 +2,16 @@
 
 mod card;
 mod export;
+mod figures;
 mod files;
 mod manifest;
 mod write;
 
 pub use export::{Exported, export_merged, export_tier};
+pub use figures::{CrossValidation, LabelRows, SetRows, TierFigures, TierRows};
 use files::BundleFiles;
 use manifest::FileDigests;
-pub use manifest::{Manifest, PrecisionFigures, TierFigures};
+pub use manifest::{Manifest, PrecisionFigures};
 pub use write::BundleWriter;
 
 use std::path::{Path, PathBuf};

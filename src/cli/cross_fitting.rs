@@ -11,7 +11,7 @@ use super::process::Sandbox;
 use super::table::Table;
 use super::train::{MARGINS, RUN_RECORD, Request, train_bundle};
 use super::training_rows::{Rows, teaches, tied};
-use crate::bundle::Bundle;
+use crate::bundle::{Bundle, CrossValidation, TierFigures};
 use crate::codebook::{Code, Codebook};
 use crate::corpus::{GoldRow, folds};
 use crate::decision::both_views;
@@ -36,6 +36,8 @@ pub(super) fn fold_bundle(run: &RunFolder, count: usize, fold: usize) -> PathBuf
 pub(super) struct Crossed {
     /// Cross-validated figures.
     pub table: Table,
+    /// Those that the manifest states.
+    pub figures: CrossValidation,
     /// Logits without the folds' margins, divided by their temperatures, `[row][tier][label]`.
     pub logits: TextLogits,
     /// The rows' gold codes.
@@ -104,7 +106,9 @@ pub(super) fn cross_fit(
     let table = Figures { whole: &whole, of_folds: &of_folds };
     run.write(FIGURES, format!("{:#}\n", table.document()).as_bytes())?;
     let table = table.table();
-    Ok(Crossed { table, logits, gold: held_out.into_iter().map(|row| row.gold).collect() })
+    let figures =
+        CrossValidation { folds: count, rows: whole.rows, tiers: TierFigures::of(&whole) };
+    Ok(Crossed { table, figures, logits, gold: held_out.into_iter().map(|row| row.gold).collect() })
 }
 
 /// What the training of this bundle added to the logits of every tier's labels, if anything.

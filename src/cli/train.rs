@@ -20,7 +20,7 @@ use super::training_rows::{
 };
 use super::validation::{Validated, figures, precisions, score};
 use super::{Global, Outcome};
-use crate::bundle::{BundleWriter, Manifest};
+use crate::bundle::{BundleWriter, Manifest, TierRows};
 use crate::codebook::{Code, Codebook, hex_sha256};
 use crate::corpus::{read_gold, refuse_existing};
 use crate::decision::{blend, fit, fit_blend, fit_margins, fit_paths};
@@ -28,7 +28,7 @@ use crate::encoder::{Compute, Encoder, EncoderConfig, ModelFiles, Parameters, Po
 use crate::error::{Error, Kind, Result, shown};
 use crate::heads::{scale_logits, shift_biases, shift_logits};
 use crate::training::{
-    EpochRecord, Examples, Mode, Plan, Randomness, Recipe, RunFolder, Start, TextLogits,
+    EpochRecord, Example, Examples, Mode, Plan, Randomness, Recipe, RunFolder, Start, TextLogits,
     TrainedEncoder, fit_lexical, initial_heads, rounded_weights, train, train_frozen,
 };
 
@@ -202,7 +202,7 @@ pub(super) fn train_bundle(
         examples.validation.len(),
         rayon::current_num_threads(),
     ));
-    let gold: Vec<&[Code]> = examples.validation.iter().map(|e| e.codes.as_slice()).collect();
+    let gold = codes(&examples.validation);
     let fitting = Fitting {
         codebook,
         config: &config,
@@ -291,10 +291,12 @@ pub(super) fn train_bundle(
         plan,
         train_rows: examples.train.len(),
         validation_rows: examples.validation.len(),
+        rows: TierRows::count(codebook, &codes(&examples.train), &gold),
         epochs: result.history,
         best_epoch: result.best,
         precisions: precisions(&validated)?,
         validation: figures(codebook, &decisions, &result.validation, &gold, rows),
+        cross_validation: crossed.as_ref().map(|crossed| crossed.figures.clone()),
     };
     let record = json!({
         "seconds": started.elapsed().as_secs_f64(),
@@ -332,6 +334,10 @@ pub(super) fn train_bundle(
         print(&format!("Cross-validated, each row by a model that did not see it:\n{table}"))?;
     }
     Ok(())
+}
+
+fn codes(examples: &[Example]) -> Vec<&[Code]> {
+    examples.iter().map(|example| example.codes.as_slice()).collect()
 }
 
 struct Fitted {

@@ -49,7 +49,7 @@ pub(super) fn score(codebook: &Codebook, logits: &TextLogits, gold: &[&[Code]]) 
     Ok(Score { mean, tiers, macro_f1 })
 }
 
-/// Macro-F1 of every tier in both views.
+/// The figures of every tier in both views.
 pub(super) fn figures(
     codebook: &Codebook,
     decisions: &Decisions,
@@ -62,16 +62,7 @@ pub(super) fn figures(
     let oracle: Vec<Vec<Code>> = answers.iter().map(|a| a.oracle.clone()).collect();
     let pipeline: Vec<Vec<Code>> = answers.iter().map(|a| a.pipeline.codes.clone()).collect();
     let training: Vec<Vec<Code>> = rows.train.iter().map(|r| r.codes.clone()).collect();
-    evaluate(codebook, &gold, &oracle, &pipeline, Some(&training))
-        .tiers
-        .iter()
-        .map(|(tier, evaluation)| TierFigures {
-            tier: tier.to_owned(),
-            n: evaluation.coded,
-            oracle_macro_f1: evaluation.oracle.macro_f1,
-            pipeline_macro_f1: evaluation.pipeline.macro_f1,
-        })
-        .collect()
+    TierFigures::of(&evaluate(codebook, &gold, &oracle, &pipeline, Some(&training)))
 }
 
 /// A trained model and the rows that validate it.

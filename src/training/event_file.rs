@@ -171,7 +171,8 @@ mod tests {
 
     #[test]
     fn events_are_those_of_the_pip_package() {
-        let contents = std::iter::once(version()).chain(lines().iter().map(content));
+        let lines = lines();
+        let contents = std::iter::once(version()).chain(lines.iter().map(content));
         let own: Vec<u8> =
             contents.flat_map(|content| record(1_700_000_000.25, &content)).collect();
         assert!(own == FIXTURE);

@@ -117,10 +117,12 @@ pub fn bundle_of(
         },
         train_rows: 8,
         validation_rows: 2,
+        rows: vec![],
         epochs: vec![],
         best_epoch: 0,
         precisions: Vec::new(),
         validation: vec![],
+        cross_validation: None,
     };
     let target = folder.join(name);
     let mut writer = BundleWriter::begin(&target, scratch.path()).expect("a bundle begins");

@@ -7,6 +7,7 @@ mod standin;
 mod study;
 
 mod agreement;
+mod card;
 mod check;
 mod classify;
 mod classify_bundle;
