@@ -115,6 +115,7 @@ pub enum Outcome {
 pub fn main() -> ExitCode {
     process::keep_memory();
     process::single_threaded_operations();
+    process::keep_to_owner();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return misused(&error),

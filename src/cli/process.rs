@@ -109,6 +109,30 @@ pub fn single_threaded_operations() {
     unsafe { std::env::set_var("CANDLE_NUM_THREADS", "1") };
 }
 
+/// Leaves nothing of a comment where others could read it: files are created readable by their owner
+/// only, a crash leaves no image of the memory, and a panic says where it was, not what it held.
+pub fn keep_to_owner() {
+    #[cfg(unix)]
+    {
+        // SAFETY: both only set attributes of this process; the structure is whole.
+        unsafe {
+            libc::umask(0o077);
+            libc::setrlimit(libc::RLIMIT_CORE, &libc::rlimit { rlim_cur: 0, rlim_max: 0 });
+        }
+    }
+    #[cfg(target_os = "linux")]
+    {
+        // A core may go to a program that no limit binds (core(5)).
+        // SAFETY: it only sets an attribute of this process.
+        unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0) };
+    }
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map_or_else(String::new, |place| format!(" at {place}"));
+        let line = format!("error: the program has a fault{place}; no text is shown\n");
+        let _ = std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes());
+    }));
+}
+
 /// Starts the workers: as many as asked for, else one per core.
 ///
 /// # Errors
@@ -186,12 +210,16 @@ mod tests {
             Ok(_) => return false,
             Err(error) => [Some(error), UnixStream::connect("/x").err()],
         };
+        let accept = |socket: UnixListener| {
+            socket.set_nonblocking(true)?;
+            socket.accept()
+        };
         let kinds = [
             TcpStream::connect("127.0.0.1:9").err(),
             TcpStream::connect("[::1]:9").err(),
             TcpListener::bind("127.0.0.1:0").err(),
             UdpSocket::bind("127.0.0.1:0").err(),
-            UnixListener::bind(place).and_then(|socket| socket.accept()).err(),
+            UnixListener::bind(place).and_then(accept).err(),
         ];
         let mut kinds = kinds.iter().chain(&local);
         kinds.all(|error| error.as_ref().is_some_and(|e| e.kind() == PermissionDenied))
@@ -241,5 +269,38 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_panic_shows_no_text_and_files_are_the_owners() {
+        use std::os::unix::fs::PermissionsExt;
+
+        const SECRET: &str = "zanzibar é";
+        if std::env::var(ROLE).as_deref() == Ok("panic") {
+            keep_to_owner();
+            let folder = tempfile::tempdir().unwrap();
+            let file = folder.path().join("file");
+            std::fs::write(&file, "x").unwrap();
+            assert_eq!(file.metadata().unwrap().permissions().mode() & 0o077, 0);
+            let status = std::fs::read_to_string("/proc/self/limits").unwrap();
+            let core = status.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+            assert!(core.split_whitespace().nth(4) == Some("0"), "{core}");
+            // The end lies within a character: the message would quote the text.
+            let end = std::hint::black_box(SECRET.len() - 1);
+            std::hint::black_box(&SECRET[..end]);
+        }
+        let ran = std::process::Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "cli::process::tests::a_panic_shows_no_text_and_files_are_the_owners",
+            ])
+            .arg("--nocapture")
+            .env(ROLE, "panic")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+        assert!(!ran.status.success());
+        assert!(said.contains("has a fault at") && !said.contains("zanzibar"), "{said}");
+        assert!(said.lines().filter(|line| line.contains("fault")).count() == 1, "{said}");
     }
 }
