@@ -3,18 +3,16 @@
 mod openai;
 
 use std::collections::HashSet;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::builder::FalseyValueParser;
 use clap::{Args, Subcommand};
 
 use super::messages::Messages;
+use super::new_table::NewTable;
 use super::{Global, Outcome};
-use crate::corpus::{
-    Format, Row, TableWriter, TikTokComment, WholeFile, contents, read_tiktok, refuse_existing,
-};
-use crate::error::{Error, Result};
+use crate::corpus::{TikTokComment, contents, read_tiktok, refuse_existing};
+use crate::error::Result;
 
 /// Turns files of OpenAI's or TikTok's services into tables; nothing is fetched
 #[derive(Debug, Args)]
@@ -57,7 +55,7 @@ fn tiktok(args: &TiktokArgs, messages: &Messages) -> Result<Outcome> {
     refuse_existing(&args.output, args.force)?;
     let header =
         ["id", "group", "text", "created", "like_count", "reply_count", "parent_comment_id"];
-    let mut table = NewTable::begin(&args.output, &header.map(str::to_owned))?;
+    let mut table = NewTable::begin(&args.output, &header.map(str::to_owned), None)?;
     let mut seen = HashSet::new();
     let (mut repeats, mut silent, mut nameless) = (0, 0, 0);
     for file in &args.files {
@@ -98,34 +96,4 @@ fn cells(comment: TikTokComment) -> Vec<String> {
     let TikTokComment { id, video_id, text, created, like_count, reply_count, parent_comment_id } =
         comment;
     vec![id, video_id, text, created, like_count, reply_count, parent_comment_id]
-}
-
-/// A table that stands under its name only when it is whole.
-struct NewTable {
-    writer: TableWriter<WholeFile>,
-    path: PathBuf,
-    rows: u64,
-}
-
-impl NewTable {
-    fn begin(path: &Path, columns: &[String]) -> Result<Self> {
-        let format = Format::of_path(path, None)?;
-        let file = WholeFile::create(path)?;
-        let writer = TableWriter::new(file, format, columns)
-            .map_err(|error| Error::writing(path, &error))?;
-        Ok(Self { writer, path: path.to_path_buf(), rows: 0 })
-    }
-
-    fn row(&mut self, cells: Vec<String>) -> Result<()> {
-        self.rows += 1;
-        let row = Row { number: self.rows, line: self.rows, cells, json: None, defect: None };
-        self.writer.write(&row, &[]).map_err(|error| Error::writing(&self.path, &error))
-    }
-
-    fn finish(self) -> Result<u64> {
-        let mut file = self.writer.finish().map_err(|error| Error::writing(&self.path, &error))?;
-        file.flush().map_err(|error| Error::writing(&self.path, &error))?;
-        file.finish()?;
-        Ok(self.rows)
-    }
 }

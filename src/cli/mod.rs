@@ -15,6 +15,7 @@ mod import;
 mod input;
 mod joined;
 mod messages;
+mod new_table;
 mod prevalence;
 mod process;
 mod pull;

@@ -10,13 +10,12 @@ use serde_json::json;
 
 use super::input::InputArgs;
 use super::messages::Messages;
+use super::new_table::{NewTable, is_stream};
 use super::table::{Table, print, print_json};
 use super::{Global, Outcome};
 use crate::codebook::hex;
 use crate::corpus::redaction::{Identifier, Redaction, Span};
-use crate::corpus::{
-    Format, ReadOptions, Row, TableReader, TableWriter, WholeFile, refuse_existing,
-};
+use crate::corpus::{ReadOptions, Row, TableReader, refuse_existing};
 use crate::error::{Error, Result, nearest, shown};
 
 /// Flags of commands that mask texts as they read them.
@@ -116,15 +115,10 @@ pub fn run(args: &RedactArgs, global: &Global) -> Result<Outcome> {
     let mut counts: BTreeMap<Identifier, u64> = BTreeMap::new();
     let (mut rows, mut touched) = (0u64, 0u64);
     let mut places = Vec::new();
-    let mut writer = match output {
+    let mut masked = match output {
         Some(path) => {
-            let format = match path.extension() {
-                Some(_) => Format::of_path(path, None)?,
-                None => reader.format(),
-            };
-            let failed = |e: std::io::Error| Error::writing(path, &e);
-            let file = WholeFile::create(path)?;
-            Some((path, TableWriter::new(file, format, reader.columns()).map_err(failed)?))
+            let format = (is_stream(path) || path.extension().is_none()).then(|| reader.format());
+            Some(NewTable::begin(path, reader.columns(), format)?)
         }
         None => None,
     };
@@ -146,17 +140,18 @@ pub fn run(args: &RedactArgs, global: &Global) -> Result<Outcome> {
             row.replace(column, &names[column], |cell| redaction.redact(cell));
         }
         touched += u64::from(is_touched);
-        if let Some((path, writer)) = &mut writer {
-            writer.write(&row, &[]).map_err(|e| Error::writing(path, &e))?;
+        if let Some(masked) = &mut masked {
+            masked.copy(&row)?;
         }
     }
-    if let Some((path, writer)) = writer {
-        let mut file = writer.finish().map_err(|e| Error::writing(path, &e))?;
-        file.flush().map_err(|e| Error::writing(path, &e))?;
-        file.finish()?;
+    if let Some(masked) = masked {
+        masked.finish()?;
+    }
+    if let Some(path) = output.filter(|path| !is_stream(path)) {
         messages.note(&format!("wrote {}", path.display()));
     }
-    if args.json {
+    let is_streamed = output.is_some_and(is_stream);
+    if args.json && !is_streamed {
         let counts: serde_json::Map<String, serde_json::Value> =
             counts.iter().map(|(kind, count)| (kind.name().to_owned(), json!(count))).collect();
         let places: Vec<_> = places
@@ -169,6 +164,8 @@ pub fn run(args: &RedactArgs, global: &Global) -> Result<Outcome> {
         print_json(
             &json!({"rows": rows, "rows_masked": touched, "counts": counts, "places": places}),
         )?;
+    } else if is_streamed {
+        messages.note(&text(&counts, &places, rows, touched));
     } else {
         print(&text(&counts, &places, rows, touched))?;
     }
@@ -238,11 +235,16 @@ fn names(path: Option<&Path>) -> Result<String> {
 
 /// The salt's bytes; made, and readable by its owner only, if the file is not there.
 fn salt(args: &RedactArgs, output: &Path, messages: &Messages) -> Result<Vec<u8>> {
-    let path = args.salt_file.clone().unwrap_or_else(|| {
+    let beside = || {
         let mut name = output.as_os_str().to_owned();
         name.push(".salt");
         PathBuf::from(name)
-    });
+    };
+    if args.salt_file.is_none() && is_stream(output) {
+        return Err(Error::usage("standard output has no place beside it for the salt")
+            .advise("name a file for it: --salt-file FILE"));
+    }
+    let path = args.salt_file.clone().unwrap_or_else(beside);
     if path.exists() {
         let salt = std::fs::read(&path).map_err(|e| Error::reading(&path, &e))?;
         if salt.trim_ascii().len() < 16 {

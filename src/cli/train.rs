@@ -431,10 +431,10 @@ impl Fitting<'_> {
     }
 }
 
-/// The base as the bundle names it: a shipped name or hub id, or the last part of a path.
+/// The base as the bundle names it: a shipped name or hub id, or the folder's last part.
 fn base_name(base: &str) -> String {
     let path = Path::new(base);
-    if !path.exists() {
+    if !path.is_dir() {
         return base.to_owned();
     }
     let name = path.file_name().map(|n| n.to_string_lossy().into_owned());

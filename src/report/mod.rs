@@ -67,10 +67,12 @@ pub fn report(study: &Study, has_verbatim: bool) -> Result<Report> {
         }
     }
     let cited = || in_paper.cited.iter().map(String::as_str);
+    let sources: Vec<&str> = study.sources().into_iter().map(|(path, _)| path).collect();
+    let from = format!("% Figures of {}", sheet::printable(&sources.join(", ")));
     for (name, text) in [
-        ("methods.tex", format!("{}\n", in_paper.methods)),
-        ("data-protection.tex", format!("{}\n", in_paper.data_protection)),
-        ("limitations.tex", format!("{}\n", in_paper.limitations)),
+        ("methods.tex", format!("{from}\n{}\n", in_paper.methods)),
+        ("data-protection.tex", format!("{from}\n{}\n", in_paper.data_protection)),
+        ("limitations.tex", format!("{from}\n{}\n", in_paper.limitations)),
         ("references.bib", references::bibtex(cited())),
         ("paper.tex", page::paper(&sections)?),
     ] {

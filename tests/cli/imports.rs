@@ -129,6 +129,9 @@ fn pages_of_comments_become_a_table() {
         "id,group,text,created,like_count,reply_count,parent_comment_id\n\
          7234567890123456789,71,\"a, b\",2023-11-14T22:13:20Z,3,0,71\n2,71,,,,,\n"
     );
+    let ran = folder.run(&["import", "tiktok", "a.json", "b.json", "-o", "-"]);
+    ran.exits(0);
+    assert_eq!(ran.stdout, folder.read("c.csv"));
     folder.file("d.json", "{\"data\"");
     folder.run(&["import", "tiktok", "d.json", "-o", "d.csv"]).exits(3);
     assert!(!folder.entries().iter().any(|name| name.starts_with("d.csv")));

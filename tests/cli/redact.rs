@@ -103,3 +103,14 @@ fn texts_are_masked_before_they_are_coded_and_written() {
         .exits(2)
         .says(&["--redact"]);
 }
+
+#[test]
+fn standard_output_gets_the_table_and_nothing_else() {
+    let folder = folder();
+    folder.run(&["redact", "t.csv", "-o", "-"]).exits(2).says(&["--salt-file"]);
+    let ran = folder.run(&["redact", "t.csv", "-o", "-", "--salt-file", "salt"]);
+    ran.exits(0).says(&["2 of 3 rows"]);
+    assert!(ran.stdout.starts_with("id,text,note\n1,\"mail [EMAIL_"), "{}", ran.stdout);
+    assert_eq!(ran.stdout.lines().count(), 4);
+    assert!(!folder.entries().contains(&"-".to_owned()));
+}

@@ -7,9 +7,9 @@ use clap::Args;
 use clap::builder::FalseyValueParser;
 use serde_json::Value;
 
-use super::NewTable;
 use crate::cli::Outcome;
 use crate::cli::messages::Messages;
+use crate::cli::new_table::NewTable;
 use crate::codebook::{Barred, CellValue, Code, Codebook, check_coder};
 use crate::corpus::{Line, Reply, Unmatched, contents, read_answer, read_line, refuse_existing};
 use crate::error::{Error, Result, nearest, shown};
@@ -233,7 +233,7 @@ impl Import<'_> {
             header.push(format!("{}__{coder}", tier.name));
             header.extend(has_p.then(|| format!("{}__{coder}_p", tier.name)));
         }
-        let mut table = NewTable::begin(path, &header)?;
+        let mut table = NewTable::begin(path, &header, None)?;
         let mut barred = 0;
         for row in &self.rows {
             let mut cells = vec![row.id.clone()];

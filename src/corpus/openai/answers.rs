@@ -113,11 +113,13 @@ fn unfenced(answer: &str) -> &str {
     inner.split_once('\n').map_or(inner, |(_, body)| body).trim()
 }
 
-/// A value of an object as the cell of a table; nothing for numbers, objects and the like.
+/// A value of an object as the cell of a table; nothing for objects and the like.
 fn cell_of(value: &Value) -> Option<String> {
     match value {
         Value::Null => Some(String::new()),
         Value::String(text) => Some(text.clone()),
+        // A label's name may be a number.
+        Value::Number(number) => Some(number.to_string()),
         Value::Array(items) if items.is_empty() => Some("none".to_owned()),
         Value::Array(items) => {
             let texts: Option<Vec<&str>> = items.iter().map(Value::as_str).collect();
@@ -189,6 +191,16 @@ mod tests {
             other => (tier, format!("{other:?}")),
         };
         found.cells.into_iter().map(cell).collect()
+    }
+
+    #[test]
+    fn a_number_is_the_label_of_that_name_and_no_other() {
+        let text = crate::codebook::GATED.replace("\"yes\"", "\"1\"").replace("\"no\"", "\"0\"");
+        let book = Codebook::parse(&text, "b.toml").unwrap();
+        let found = read_answer(&book, None, "{\"use\": 1}");
+        assert_eq!(found.cells, [(0, CellValue::Labels(LabelSet::one(0)))]);
+        assert_eq!(read_answer(&book, None, "{\"use\": 2}").unmatched.len(), 1);
+        assert_eq!(read_answer(&book, None, "{\"use\": {\"1\": 2}}").unmatched.len(), 1);
     }
 
     #[test]
