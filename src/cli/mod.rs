@@ -29,6 +29,7 @@ mod table;
 mod train;
 mod training_rows;
 mod validation;
+mod verified;
 
 pub use process::{keep_memory, single_threaded_operations};
 

@@ -12,6 +12,7 @@ use super::input::InputArgs;
 use super::joined::{joined_json, tell_joined};
 use super::messages::Messages;
 use super::table::{Table, percent, print, print_json};
+use super::verified::{VERIFIED, tell_precision};
 use super::{Global, Outcome};
 use crate::codebook::Codebook;
 use crate::corpus::{
@@ -41,7 +42,8 @@ pub struct PrevalenceArgs {
     /// Tables with gold codes of rows of the corpus, joined by id
     #[arg(long, value_name = "DATA", num_args = 1.., required = true, env = "CONFIDE_GOLD")]
     gold: Vec<PathBuf>,
-    /// The coder in the gold tables' columns <tier>__<coder> [default: the plain columns]
+    /// The coder in the gold tables' columns <tier>__<coder> [default: the plain columns]; 'verified',
+    /// whose codes were given with the model's beside them, gives precision only
     #[arg(long, value_name = "CODER", env = "CONFIDE_GOLD_CODER")]
     gold_coder: Option<String>,
     /// The coder in the corpus's columns <tier>__<coder> [default: the plain columns]
@@ -100,12 +102,18 @@ pub fn run(args: &PrevalenceArgs, global: &Global) -> Result<Outcome> {
     if let Some(output) = &args.output {
         refuse_existing(output, args.force)?;
     }
-    if args.gold_coder.as_deref() == Some("verified") {
+    let is_verified = args.gold_coder.as_deref() == Some(VERIFIED);
+    let asks_shares = args.oof.is_some()
+        || args.by.is_some()
+        || args.among.is_some()
+        || args.weight.is_some()
+        || args.output.is_some();
+    if is_verified && asks_shares {
         return Err(Error::usage(
             "codes that were confirmed with the model's beside them give precision only, no share",
         )
-        .at("--gold-coder")
-        .advise("have a blind sample coded: confide sample without --verify"));
+        .at("--gold-coder verified")
+        .advise("leave the other flags out, or have a blind sample coded: confide sample without --verify"));
     }
     let texts = args.input.text.as_deref().unwrap_or("text");
     for (flag, column) in [("--by", &args.by), ("--weight", &args.weight)] {
@@ -131,6 +139,10 @@ pub fn run(args: &PrevalenceArgs, global: &Global) -> Result<Outcome> {
     let gold = read_codings(&args.gold, &codebook, &request)?;
     tell_joined(&corpus, &messages);
     tell_joined(&gold, &messages);
+    if is_verified {
+        tell_precision(&codebook, &corpus, &gold, args.json, &messages)?;
+        return Ok(Outcome::Done);
+    }
     let values = args.by.as_deref().and_then(|by| corpus.kept(by)).map_or(0, |c| c.values.len());
     if values > MOST_VALUES {
         return Err(Error::usage(format!(

@@ -11,6 +11,7 @@ mod confusion;
 mod design_based;
 mod difference;
 mod ppi;
+mod precision;
 mod shares;
 mod sums;
 #[cfg(test)]
@@ -20,6 +21,7 @@ pub use confusion::{Confusion, adjusted_shares, rogan_gladen};
 pub use design_based::design_based_mean;
 pub use difference::{Linear, Tuning, linear};
 pub use ppi::{PredictionPowered, prediction_powered_mean};
+pub use precision::{Precision, precision};
 pub use shares::{Among, Counts, Request, Scores, Share, Shares, shares};
 pub use sums::{Gold, Sums};
 

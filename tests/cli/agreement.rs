@@ -224,9 +224,6 @@ fn shares_are_corrected_by_gold_of_known_design() {
         args.extend(["--design", "srs", column, "text"]);
         folder.run(&args).exits(2).keeps_quiet_about(SECRET);
     }
-    let mut verified = args.to_vec();
-    verified.extend(["--gold-coder", "verified"]);
-    folder.run(&verified).exits(2).says(&["precision only"]);
     run(&["-o", "p.csv"]).prints(&["of comments"]);
     assert!(folder.read("p.csv").starts_with("tier,label,of,by,value,method,estimate,lower,upper"));
 }
@@ -333,4 +330,39 @@ fn two_corpora_are_called_stable_only_within_a_margin() {
     let groups = &json["labels"][0]["groups"];
     assert!(number(&groups["within"]).abs() < 1e-12);
     assert!((number(&groups["mix"]) - 0.15).abs() < 1e-12);
+}
+
+#[test]
+fn confirmed_codes_give_precision_and_no_share() {
+    let folder = Folder::new();
+    folder.file("b.toml", BOOK);
+    let (mut corpus, mut sheet) =
+        ("id,text,use,topics\n".to_owned(), "id,use__verified\n".to_owned());
+    for row in 0..12 {
+        let own = if row < 8 { "yes,none" } else { "no," };
+        corpus += &format!("{row},{SECRET},{own}\n");
+        // Six of eight are confirmed; of the others two were checked.
+        let seen = ["yes", "yes", "no", "yes", "yes", "no", "yes", "yes", "no", "no"].get(row);
+        sheet += &format!("{row},{}\n", seen.unwrap_or(&""));
+    }
+    sheet += "elsewhere,yes\n";
+    folder.file("c.csv", corpus);
+    folder.file("v.csv", sheet);
+    let args = ["prevalence", "b.toml", "c.csv", "--gold", "v.csv", "--gold-coder", "verified"];
+    let ran = folder.run(&[&args[..], &["--json"]].concat());
+    ran.exits(0).says(&["precision only", "1 checked rows"]).keeps_quiet_about(SECRET);
+    let found = ran.json();
+    let labels = found["precision"].as_array().unwrap();
+    assert_eq!(labels.len(), 2, "topics were not checked");
+    assert_eq!(
+        (labels[0]["proposed"].as_u64(), labels[0]["confirmed"].as_u64()),
+        (Some(8), Some(6))
+    );
+    assert!((number(&labels[0]["precision"]) - 0.75).abs() < 1e-12);
+    // Clopper and Pearson of 6 in 8, and of 2 in 2.
+    assert!((number(&labels[0]["lower"]) - 0.349_143_6).abs() < 1e-6, "{labels:?}");
+    assert!((number(&labels[0]["upper"]) - 0.968_145_9).abs() < 1e-6, "{labels:?}");
+    assert!((number(&labels[1]["lower"]) - 0.025f64.sqrt()).abs() < 1e-9);
+    folder.run(&args).exits(0).prints(&["confirmed", "75.0 %"]);
+    folder.run(&[&args[..], &["--by", "use"]].concat()).exits(2).says(&["precision only"]);
 }

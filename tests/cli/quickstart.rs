@@ -33,7 +33,8 @@ fn the_program_alone_runs_the_whole_study() {
     assert_eq!(output.status.code(), Some(0), "{said}");
     let top: Vec<String> =
         folder.entries().into_iter().filter(|name| name.matches('/').count() < 2).collect();
-    for name in ["bundle", "bundle.run", "coded.csv", "data", "evaluation", "report", "report.html"] {
+    for name in ["bundle", "bundle.run", "coded.csv", "data", "evaluation", "report", "report.html"]
+    {
         assert!(top.contains(&format!("study/{name}")), "{top:?}");
     }
     assert!(!top.iter().any(|name| name.contains(".partial") || name.contains(".tmp")), "{top:?}");
