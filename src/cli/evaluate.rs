@@ -1,6 +1,6 @@
 //! `confide evaluate`: a bundle against gold codes, in both views.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
@@ -20,6 +20,7 @@ use crate::corpus::{GoldRow, GoldTable, Split, WholeFile, read_gold, refuse_exis
 use crate::decision::both_views;
 use crate::error::{Error, Result};
 use crate::evaluation::reliability::reliability;
+use crate::evaluation::uncertainty::intervals;
 use crate::evaluation::{Evaluation, evaluate};
 use crate::training::RunFolder;
 
@@ -144,12 +145,35 @@ pub(super) fn evaluate_rows(
         answers.into_iter().map(|a| (a.oracle, a.pipeline.codes)).unzip();
     let gold: Vec<Vec<Code>> = rows.iter().map(|row| row.codes.clone()).collect();
     let mut evaluation = evaluate(bundle.codebook(), &gold, &oracle, &pipeline, None);
-    for (tier, calibration) in evaluation.tiers.entries_mut().zip(reliability) {
+    let groups = groups(rows);
+    let uncertain = intervals(codebook, &gold, &oracle, &pipeline, groups.as_deref());
+    for ((tier, calibration), intervals) in
+        evaluation.tiers.entries_mut().zip(reliability).zip(uncertain)
+    {
         tier.calibration = Some(calibration);
+        tier.intervals = Some(intervals);
     }
     evaluation.bundle = Some(bundle.digest().to_owned());
     evaluation.codebook = Some(bundle.codebook().digest());
     Ok(evaluation)
+}
+
+/// The number of each row's group; nothing where no row has one. A row without is one of its own.
+fn groups(rows: &[GoldRow]) -> Option<Vec<u32>> {
+    let mut numbers: HashMap<&str, u32> = HashMap::new();
+    let mut next = 0;
+    let mut of_row = |row| {
+        let mut new = || {
+            next += 1;
+            next - 1
+        };
+        match row {
+            Some(group) => *numbers.entry(group).or_insert_with(new),
+            None => new(),
+        }
+    };
+    let all: Vec<u32> = rows.iter().map(|row| of_row(row.group.as_deref())).collect();
+    rows.iter().any(|row| row.group.is_some()).then_some(all)
 }
 
 /// How many of the rows trained or validated the bundle, after the keyed digests beside it;
@@ -206,7 +230,8 @@ pub(super) fn tables(evaluation: &Evaluation) -> String {
 /// One line a tier and view, beside the majority-label baseline.
 pub(super) fn summary(evaluation: &Evaluation) -> Table {
     let mut table = Table::new([
-        "tier", "view", "rows", "macro-F1", "majority", "micro-F1", "accuracy", "MCC", "Jaccard",
+        "tier", "view", "rows", "macro-F1", "95 %", "majority", "micro-F1", "accuracy", "MCC",
+        "Jaccard",
     ]);
     for row in evaluation.summary() {
         let f = row.figures;
@@ -215,6 +240,7 @@ pub(super) fn summary(evaluation: &Evaluation) -> Table {
             row.view.to_owned(),
             f.n.to_string(),
             figure(f.macro_f1),
+            between(evaluation, row.tier, row.view),
             figure(f.baseline_macro_f1),
             figure(f.micro_f1),
             figure(f.accuracy),
@@ -230,6 +256,14 @@ pub(super) fn summary(evaluation: &Evaluation) -> Table {
         format!("P {} R {} F1 {}", figure(h.precision), figure(h.recall), figure(h.f1)),
     ]);
     table
+}
+
+/// The interval of a view's macro-F1.
+fn between(evaluation: &Evaluation, tier: &str, view: &str) -> String {
+    let all = evaluation.tiers.get(tier).and_then(|tier| tier.intervals.as_ref());
+    let own = all.map(|all| if view == "oracle" { &all.oracle } else { &all.pipeline });
+    own.and_then(|own| own.macro_f1)
+        .map_or_else(String::new, |[lower, upper]| format!("{lower:.3} to {upper:.3}"))
 }
 
 /// How right the probabilities are: given the gold answers above before and after temperatures, and

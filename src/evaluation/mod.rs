@@ -21,6 +21,7 @@ pub mod resampling;
 pub mod selective;
 pub mod single;
 pub mod table;
+pub mod uncertainty;
 pub mod view;
 
 #[cfg(test)]
@@ -32,6 +33,7 @@ use crate::codebook::{Code, Codebook, LabelSet, Tier, TierKind};
 use calibration::Calibration;
 use hierarchical::Hierarchical;
 use selective::SelectiveRisk;
+use uncertainty::TierIntervals;
 use view::{ByName, View};
 
 /// All figures of one set of rows; written as `metrics.json`.
@@ -68,6 +70,8 @@ pub struct TierEvaluation {
     pub pipeline: View,
     /// How right the probabilities are, for the caller to set.
     pub calibration: Option<TierCalibration>,
+    /// Intervals of macro-F1 and accuracy in both views, for the caller to set.
+    pub intervals: Option<TierIntervals>,
 }
 
 /// How right a tier's probabilities are.
@@ -126,6 +130,7 @@ pub fn evaluate(
             oracle: view(oracle, false),
             pipeline: view(pipeline, true),
             calibration: None,
+            intervals: None,
         };
         (tier.name.clone(), evaluation)
     };

@@ -154,6 +154,13 @@ fn evaluation(study: &Study) -> Option<Value> {
             "name": name,
             "oracle": figure("oracle", "macro_f1", Shown::Decimals),
             "pipeline": figure("pipeline", "macro_f1", Shown::Decimals),
+            "interval": Cell::Interval(
+                tier["intervals"]["pipeline"]["macro_f1"][0]
+                    .as_f64()
+                    .zip(tier["intervals"]["pipeline"]["macro_f1"][1].as_f64()),
+                Shown::Decimals,
+            )
+            .shown(),
             "accuracy": figure("pipeline", "accuracy", Shown::Percent),
         }));
         for (label, own) in tier["pipeline"]["labels"].as_object().into_iter().flatten() {

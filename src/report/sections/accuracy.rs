@@ -44,6 +44,7 @@ fn views(tiers: &[(&str, &Value)], source: &[&str]) -> Sheet {
         ("view", Kind::Text),
         ("rows", Kind::Figure),
         ("macro-F1", Kind::Figure),
+        ("95 % interval", Kind::Interval),
         ("majority", Kind::Figure),
         ("micro-F1", Kind::Figure),
         ("accuracy", Kind::Figure),
@@ -60,6 +61,7 @@ fn views(tiers: &[(&str, &Value)], source: &[&str]) -> Sheet {
                 Cell::text(view),
                 Cell::count(number(own, &["n"])),
                 of("macro_f1"),
+                Cell::Interval(ends(figures, view, "macro_f1"), Shown::Decimals),
                 of("baseline_macro_f1"),
                 of("micro_f1"),
                 of("accuracy"),
@@ -68,6 +70,12 @@ fn views(tiers: &[(&str, &Value)], source: &[&str]) -> Sheet {
         }
     }
     sheet
+}
+
+/// The ends of a figure's interval, which stand as a list.
+fn ends(tier: &Value, view: &str, figure: &str) -> Option<(f64, f64)> {
+    let list = tier.get("intervals")?.get(view)?.get(figure)?;
+    list.get(0)?.as_f64().zip(list.get(1)?.as_f64())
 }
 
 fn labels(tiers: &[(&str, &Value)], source: &[&str]) -> Sheet {
