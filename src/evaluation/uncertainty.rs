@@ -93,14 +93,17 @@ fn of_view(labels: usize, parts: &[Part], groups: Option<&[u32]>) -> ViewInterva
     let resampler = Resampler::new(&each, parts.len(), groups, 0);
     let often = (ROWS_DRAWN / parts.len() as u64).clamp(FEWEST, RESAMPLES);
     let draws = resampler.draws(often, |counts| figures(labels, parts, counts));
-    let ends = |figure: &dyn Fn(&(Option<f64>, f64)) -> Option<f64>| {
+    let ends = |figure: &dyn Fn(&Drawn) -> Option<f64>| {
         interval(draws.iter().map(figure)).map(|(lower, upper)| [lower, upper])
     };
     ViewIntervals { macro_f1: ends(&|draw| draw.0), accuracy: ends(&|draw| Some(draw.1)) }
 }
 
-/// Macro-F1 and accuracy where each row stands so many times.
-fn figures(labels: usize, parts: &[Part], counts: &[f64]) -> (Option<f64>, f64) {
+/// Macro-F1 and accuracy of one resample.
+type Drawn = (Option<f64>, f64);
+
+/// The figures where each row stands so many times.
+fn figures(labels: usize, parts: &[Part], counts: &[f64]) -> Drawn {
     // True positives, false positives, false negatives.
     let mut cells = vec![[0.0; 3]; labels];
     let (mut right, mut rows) = (0.0, 0.0);
