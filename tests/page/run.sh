@@ -3,7 +3,7 @@
 #
 #   tests/page/run.sh [CONFIDE] [PICTURES]   CONFIDE: the program [default: target/debug/confide]
 #
-# Needs node, npm and Chromium (CHROMIUM names it; Debian's package is installed where that is allowed). Ends with 77 where one of them
+# Needs node, npm, python3 and Chromium (CHROMIUM names it; Debian's package is installed where that is allowed). Ends with 77 where one of them
 # cannot be had.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -13,6 +13,7 @@ chromium=${CHROMIUM:-/usr/bin/chromium}
 lacks() { echo "the page is not tested here: $1"; exit 77; }
 
 command -v node >/dev/null && command -v npm >/dev/null || lacks "there is no node"
+command -v python3 >/dev/null || lacks "there is no python3"
 if ! [[ -x $chromium ]]; then
     command -v apt-get >/dev/null || lacks "there is no Chromium"
     (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium) >/dev/null 2>&1 || lacks "there is no Chromium"
