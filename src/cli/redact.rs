@@ -1,7 +1,6 @@
 //! `confide redact`: a table with what tells who a person is masked.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -15,7 +14,7 @@ use super::table::{Table, print, print_json};
 use super::{Global, Outcome};
 use crate::codebook::hex;
 use crate::corpus::redaction::{Identifier, Redaction, Span};
-use crate::corpus::{ReadOptions, Row, TableReader, refuse_existing};
+use crate::corpus::{ReadOptions, Row, TableReader, WholeFile, refuse_existing};
 use crate::error::{Error, Result, nearest, shown};
 
 /// Flags of commands that mask texts as they read them.
@@ -137,7 +136,7 @@ pub fn run(args: &RedactArgs, global: &Global) -> Result<Outcome> {
                     places.push(place(&row, id, column, &names, span));
                 }
             }
-            row.replace(column, &names[column], |cell| redaction.redact(cell));
+            row.replace(column, &names[column], |cell| redaction.redact_found(cell, spans));
         }
         touched += u64::from(is_touched);
         if let Some(masked) = &mut masked {
@@ -258,14 +257,8 @@ fn salt(args: &RedactArgs, output: &Path, messages: &Messages) -> Result<Vec<u8>
     getrandom::fill(&mut bytes)
         .map_err(|e| Error::resource(format!("the system gives no random numbers: {e}")))?;
     let salt = hex(&bytes);
-    let mut open = std::fs::OpenOptions::new();
-    open.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut open, 0o600);
-    let mut file = open.open(&path).map_err(|e| Error::writing(&path, &e))?;
-    file.write_all(salt.as_bytes())
-        .and_then(|()| file.sync_all())
-        .map_err(|e| Error::writing(&path, &e))?;
+    // Like every file of this process it is readable by its owner only.
+    WholeFile::write_all_to(&path, salt.as_bytes())?;
     messages.note(&format!("made a salt: {}; keep it apart from the masked table", path.display()));
     Ok(salt.into_bytes())
 }

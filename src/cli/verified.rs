@@ -34,7 +34,7 @@ pub fn tell_precision(
     if is_json {
         return print_json(&json!({
             "codebook": codebook.digest(),
-            "precision": serde_json::to_value(&labels).unwrap_or_default(),
+            "precision": labels,
             "unmatched": unmatched,
         }));
     }

@@ -4,12 +4,13 @@ mod tally;
 
 use serde::Serialize;
 
+use super::contribution::Scores;
 use super::paired::{holm, mcnemar_exact};
 use super::resampling::{Resampler, interval, quantile};
 use super::view::{ByName, View};
 use crate::codebook::{Codebook, Tier, TierKind};
 use crate::corpus::{Answer, Codings, Patterns};
-use tally::{Scores, Tally};
+use tally::Tally;
 
 /// Resamples at most, for intervals.
 const RESAMPLES: u64 = 2_000;

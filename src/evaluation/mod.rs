@@ -7,6 +7,7 @@ pub mod calibration;
 pub mod coder_agreement;
 pub mod comparison;
 pub mod confusion;
+mod contribution;
 pub mod drift;
 pub mod hierarchical;
 pub mod interval;

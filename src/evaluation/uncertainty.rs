@@ -3,9 +3,9 @@
 
 use serde::Serialize;
 
+use super::contribution::{Contribution, Scores, Sum};
 use super::resampling::{Resampler, interval};
-use super::score;
-use crate::codebook::{Code, Codebook, LabelSet, Tier};
+use crate::codebook::{Code, Codebook, Tier, TierKind};
 
 /// Resamples of each interval; fewer of very many rows, whose intervals are narrow anyway.
 const RESAMPLES: u64 = 2_000;
@@ -48,9 +48,9 @@ pub fn intervals(
                 own.is_coded() || (with_not_asked && *own == Code::NotAsked)
             };
             let rows: Vec<usize> = (0..gold.len()).filter(is_scored).collect();
-            let parts: Vec<Part> = rows
+            let parts: Vec<Contribution> = rows
                 .iter()
-                .map(|&r| Part::of(tier, &gold[r][place], &predicted[r][place]))
+                .map(|&r| contribution(tier, &gold[r][place], &predicted[r][place]))
                 .collect();
             let own: Option<Vec<u32>> =
                 groups.map(|all| rows.iter().map(|&row| all[row]).collect());
@@ -65,65 +65,42 @@ pub fn intervals(
     codebook.tiers.iter().enumerate().map(of_tier).collect()
 }
 
-/// What one row adds to the counts of labels.
-struct Part {
-    both: Vec<usize>,
-    predicted: Vec<usize>,
-    gold: Vec<usize>,
-    is_right: bool,
+fn contribution(tier: &Tier, gold: &Code, predicted: &Code) -> Contribution {
+    let labels = |code: &Code| code.labels().map_or_else(Vec::new, |own| own.iter().collect());
+    let (of_gold, of_own): (Vec<usize>, Vec<usize>) = (labels(gold), labels(predicted));
+    let is_right = match tier.kind {
+        TierKind::Single => gold == predicted,
+        // A closed gate is the empty set, a missing code is never right.
+        TierKind::Multi => *predicted != Code::Missing && of_gold == of_own,
+    };
+    Contribution::new(&of_gold, &of_own, is_right)
 }
 
-impl Part {
-    fn of(tier: &Tier, gold: &Code, predicted: &Code) -> Self {
-        let none = LabelSet::default();
-        let is_right = score(tier, &[(gold, predicted)]).accuracy == Some(1.0);
-        let (gold, predicted) =
-            (gold.labels().unwrap_or(&none), predicted.labels().unwrap_or(&none));
-        let (both, gold_alone) = gold.iter().partition(|label| predicted.contains(*label));
-        let predicted = predicted.iter().filter(|label| !gold.contains(*label)).collect();
-        Self { both, predicted, gold: gold_alone, is_right }
-    }
-}
-
-fn of_view(labels: usize, parts: &[Part], groups: Option<&[u32]>) -> ViewIntervals {
+fn of_view(labels: usize, parts: &[Contribution], groups: Option<&[u32]>) -> ViewIntervals {
     if parts.is_empty() {
         return ViewIntervals::default();
     }
     let each: Vec<u32> = (0..parts.len() as u32).collect();
     let resampler = Resampler::new(&each, parts.len(), groups, 0);
     let often = (ROWS_DRAWN / parts.len() as u64).clamp(FEWEST, RESAMPLES);
-    let draws = resampler.draws(often, |counts| figures(labels, parts, counts));
-    let ends = |figure: &dyn Fn(&Drawn) -> Option<f64>| {
+    let draws = resampler.draws(often, |counts| scores(labels, parts, counts));
+    let ends = |figure: &dyn Fn(&Scores) -> Option<f64>| {
         interval(draws.iter().map(figure)).map(|(lower, upper)| [lower, upper])
     };
-    ViewIntervals { macro_f1: ends(&|draw| draw.0), accuracy: ends(&|draw| Some(draw.1)) }
+    ViewIntervals { macro_f1: ends(&|draw| draw.macro_f1), accuracy: ends(&|draw| draw.accuracy) }
 }
 
-/// Macro-F1 and accuracy of one resample.
-type Drawn = (Option<f64>, f64);
-
-/// The figures where each row stands so many times.
-fn figures(labels: usize, parts: &[Part], counts: &[f64]) -> Drawn {
-    // True positives, false positives, false negatives.
-    let mut cells = vec![[0.0; 3]; labels];
-    let (mut right, mut rows) = (0.0, 0.0);
-    for (part, count) in parts.iter().zip(counts).filter(|(_, count)| **count > 0.0) {
-        rows += count;
-        right += if part.is_right { *count } else { 0.0 };
-        for (cell, own) in [&part.both, &part.predicted, &part.gold].into_iter().enumerate() {
-            own.iter().for_each(|label| cells[*label][cell] += count);
-        }
-    }
-    let supported = cells.iter().filter(|[hit, _, missed]| hit + missed > 0.0);
-    let f1: Vec<f64> =
-        supported.map(|[hit, wrong, missed]| 2.0 * hit / (2.0 * hit + wrong + missed)).collect();
-    let mean = (!f1.is_empty()).then(|| f1.iter().sum::<f64>() / f1.len() as f64);
-    (mean, right / rows)
+/// The scores where each row stands so many times.
+fn scores(labels: usize, parts: &[Contribution], counts: &[f64]) -> Scores {
+    let mut sum = Sum::zero(labels);
+    parts.iter().zip(counts).for_each(|(part, count)| sum.add(part, *count));
+    sum.scores()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codebook::LabelSet;
     use crate::evaluation::evaluate;
 
     fn book() -> Codebook {
@@ -144,11 +121,14 @@ mod tests {
         let (book, (gold, own)) = (book(), rows(50));
         let found = evaluate(&book, &gold, &own, &own, None);
         let view = &found.tiers.get("use").unwrap().pipeline;
-        let parts: Vec<Part> =
-            gold.iter().zip(&own).map(|(g, o)| Part::of(&book.tiers[0], &g[0], &o[0])).collect();
-        let (macro_f1, accuracy) = figures(2, &parts, &vec![1.0; 50]);
-        assert!((macro_f1.unwrap() - view.macro_f1.unwrap()).abs() < 1e-12);
-        assert!((accuracy - view.accuracy.unwrap()).abs() < 1e-12);
+        let parts: Vec<Contribution> = gold
+            .iter()
+            .zip(&own)
+            .map(|(g, o)| contribution(&book.tiers[0], &g[0], &o[0]))
+            .collect();
+        let found = scores(2, &parts, &vec![1.0; 50]);
+        assert!((found.macro_f1.unwrap() - view.macro_f1.unwrap()).abs() < 1e-12);
+        assert!((found.accuracy.unwrap() - view.accuracy.unwrap()).abs() < 1e-12);
     }
 
     #[test]

@@ -280,48 +280,43 @@ fn says_written(card: &str) -> bool {
     card.to_lowercase().contains("written, not collected")
 }
 
-fn share_of_json(row: &Value) -> ShareRow {
-    let text = |key: &str| row.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let number = |key: &str| row.get(key).and_then(Value::as_f64);
-    ShareRow {
-        tier: text("tier"),
-        label: text("label"),
-        of: text("of"),
-        by: text("by"),
-        value: text("value"),
-        method: text("method"),
-        is_primary: row.get("primary").and_then(Value::as_bool).unwrap_or(false),
-        estimate: number("estimate"),
-        bounds: number("lower").zip(number("upper")),
-        n_gold: number("n_gold"),
-        n_corpus: number("n_corpus"),
-        gain: number("ess_gain"),
-        note: text("note"),
-    }
-}
-
-fn shares_of_table(mut reader: TableReader, columns: &[String]) -> Result<Vec<ShareRow>> {
-    let mut rows = Vec::new();
-    while let Some(row) = reader.next_row()? {
-        let cell = |name: &str| {
-            columns.iter().position(|column| column == name).map_or("", |at| row.cell(at)).trim()
-        };
+impl ShareRow {
+    /// Of the cells under these names; blank where there is none.
+    fn of(cell: impl Fn(&str) -> String) -> Self {
         let number = |name: &str| cell(name).parse::<f64>().ok().filter(|v| v.is_finite());
-        rows.push(ShareRow {
-            tier: cell("tier").into(),
-            label: cell("label").into(),
-            of: cell("of").into(),
-            by: cell("by").into(),
-            value: cell("value").into(),
-            method: cell("method").into(),
+        Self {
+            tier: cell("tier"),
+            label: cell("label"),
+            of: cell("of"),
+            by: cell("by"),
+            value: cell("value"),
+            method: cell("method"),
             is_primary: cell("primary") == "true",
             estimate: number("estimate"),
             bounds: number("lower").zip(number("upper")),
             n_gold: number("n_gold"),
             n_corpus: number("n_corpus"),
             gain: number("ess_gain"),
-            note: cell("note").into(),
-        });
+            note: cell("note"),
+        }
+    }
+}
+
+fn share_of_json(row: &Value) -> ShareRow {
+    ShareRow::of(|name| match row.get(name) {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) => text.clone(),
+        Some(value) => value.to_string(),
+    })
+}
+
+fn shares_of_table(mut reader: TableReader, columns: &[String]) -> Result<Vec<ShareRow>> {
+    let mut rows = Vec::new();
+    while let Some(row) = reader.next_row()? {
+        rows.push(ShareRow::of(|name| {
+            let place = columns.iter().position(|column| column == name);
+            place.map_or("", |at| row.cell(at)).trim().to_owned()
+        }));
     }
     Ok(rows)
 }

@@ -2,7 +2,7 @@
 //! command, when it works and when it fails.
 
 use crate::harness::{Folder, Ran};
-use crate::study::{FULL, HEADING, SECRET, study, table};
+use crate::study::{FULL, HEADING, SECRET, study, table, training};
 
 /// Tables of comments, which hold their texts by design.
 const TABLES: [&str; 10] = [
@@ -36,24 +36,8 @@ fn no_text_leaves_the_tables_of_comments() {
         &["split", "coded.csv", "-o", "split", "--train", "20", "--validation", "5", "--force"],
         0,
     );
-    let train = [
-        "train",
-        book,
-        "--data",
-        "coded.csv",
-        "--base",
-        "base",
-        "--recipe",
-        "recipe.toml",
-        "-o",
-        "b",
-        "--folds",
-        "2",
-        "--tensorboard",
-        "-v",
-        "--log-format",
-        "json",
-    ];
+    let more = ["--folds", "2", "--tensorboard", "-v", "--log-format", "json"];
+    let train = [training("b"), more.to_vec()].concat();
     run(&folder, &train, 0);
     run(&folder, &["evaluate", "b", "coded.csv", "-o", "e"], 0);
     run(&folder, &["classify", "b", "coded.csv", "-o", "out.csv", "--as", "bot", "--redact"], 0);
@@ -109,7 +93,7 @@ fn no_text_leaves_the_tables_of_comments() {
         run(&folder, &["redact", table, "-o", "no.csv"], 3);
     }
     run(&folder, &["check", book, "odd.csv"], 1);
-    let mut odd = train.to_vec();
+    let mut odd = train;
     (odd[3], odd[9]) = ("odd.csv", "no");
     folder.run(&odd).keeps_quiet_about(SECRET);
     run(

@@ -183,14 +183,17 @@ impl Redaction {
     /// The text masked, again and again until nothing is found: what touched an account's name may be
     /// one itself.
     pub fn redact(&self, text: &str) -> String {
+        self.redact_found(text, self.find(text))
+    }
+
+    /// The same, of which [`Redaction::find`] found these parts.
+    pub fn redact_found(&self, text: &str, mut spans: Vec<Span>) -> String {
         let mut text = text.to_owned();
-        loop {
-            let spans = self.find(&text);
-            if spans.is_empty() {
-                return text;
-            }
+        while !spans.is_empty() {
             text = self.mask(&text, &spans);
+            spans = self.find(&text);
         }
+        text
     }
 
     fn token(&self, identifier: Identifier, found: &str) -> String {

@@ -96,9 +96,9 @@ pub(super) fn find(text: &str, found: &mut Vec<Span>) {
         }
     }
     for digits in DIGITS.find_iter(text) {
+        // Money, or the end of a fraction.
         let is_money = before(text, digits.start()).is_some_and(|c| "$€£¥#.,".contains(c));
-        let is_fraction = before(text, digits.start()) == Some('.');
-        if !is_money && !is_fraction && !before(text, digits.start()).is_some_and(is_word) {
+        if !is_money && !before(text, digits.start()).is_some_and(is_word) {
             add(Identifier::Number, digits.start(), digits.end());
         }
     }

@@ -25,10 +25,8 @@ const DIGITS: std::ops::RangeInclusive<usize> = 7..=15;
 /// Adds groups of digits that are dialled.
 pub(super) fn find(text: &str, found: &mut Vec<Span>) {
     for candidate in GROUPS.find_iter(text) {
-        let (start, mut own) = (candidate.start(), candidate.as_str());
-        while own.ends_with([' ', '.', '-', '/', '(']) {
-            own = &own[..own.len() - 1];
-        }
+        let start = candidate.start();
+        let mut own = candidate.as_str().trim_end_matches([' ', '.', '-', '/', '(']);
         if own.ends_with(')') && !own.contains('(') {
             own = &own[..own.len() - 1];
         }

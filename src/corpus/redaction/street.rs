@@ -32,13 +32,12 @@ static PATTERNS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
 });
 
 /// Words that a number and a road stand around in ordinary sentences.
-const ORDINARY: [&str; 26] = [
+const ORDINARY: [&str; 25] = [
     "the",
     "this",
     "that",
     "and",
     "down",
-    "the",
     "same",
     "whole",
     "long",

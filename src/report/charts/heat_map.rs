@@ -3,7 +3,9 @@
 use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
 
-use super::{Area, Chart, GRID, INK, MUTED, SERIES, WIDTH, fitting, text, width_of, wrapped};
+use super::{
+    Area, Chart, GRID, INK, MUTED, SERIES, WIDTH, characters_in, fitting, text, width_of, wrapped,
+};
 use crate::error::Result;
 
 /// A table of cells.
@@ -30,8 +32,7 @@ const ROW: i32 = 26;
 /// The darkest a cell gets, so that text stays readable on it in light and dark.
 const DARKEST: f64 = 0.4;
 
-/// Draws it; the names of columns stand in the cells' own width, wrapped, or numbered where there
-/// is no room.
+/// Draws it; the names of columns are wrapped, and cut, to the width of their cells.
 ///
 /// # Errors
 /// If it cannot be drawn.
@@ -55,7 +56,7 @@ struct Sizes {
 
 /// Each column's name in lines that fit, broken at underscores.
 fn names(columns: &[String], width: i32) -> Vec<Vec<String>> {
-    let most = (f64::from(width) / (super::TEXT * 0.54)) as usize;
+    let most = characters_in(width);
     let broken = |name: &String| -> Vec<String> {
         let spaced = name.replace('_', "_ ");
         let lines = wrapped(&spaced, most.max(1));

@@ -60,7 +60,7 @@ const TEXT: f64 = 13.0;
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
-/// A chart: an SVG document without background, and its height in pixels.
+/// A chart: an SVG document without background.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Chart {
     svg: String,
@@ -150,14 +150,22 @@ fn font() -> FontDesc<'static> {
     ("sans-serif", TEXT * 1.24).into_font()
 }
 
+/// About how wide a character is, in pixels.
+const CHARACTER: f64 = TEXT * 0.54;
+
 /// About how wide text is, in pixels.
 fn width_of(text: &str) -> i32 {
-    (text.chars().count() as f64 * TEXT * 0.54).ceil() as i32
+    (text.chars().count() as f64 * CHARACTER).ceil() as i32
+}
+
+/// About how many characters fit into so many pixels.
+fn characters_in(width: i32) -> usize {
+    (f64::from(width.max(0)) / CHARACTER) as usize
 }
 
 /// As much of a text as fits into so many pixels.
 fn fitting(text: &str, width: i32) -> String {
-    let most = (f64::from(width.max(0)) / (TEXT * 0.54)) as usize;
+    let most = characters_in(width);
     match text.chars().count() <= most {
         true => text.to_owned(),
         false => text.chars().take(most.saturating_sub(1)).chain(['…']).collect(),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::shares::method;
-use super::{Figure, Section, number, slug, words};
+use super::{Figure, Section, distinct, number, slug, words};
 use crate::codebook::Codebook;
 use crate::corpus::Codings;
 use crate::error::Result;
@@ -102,13 +102,7 @@ fn divided(
         let mut values: Vec<&str> = own.iter().map(|row| row.value.as_str()).collect();
         values.sort_unstable();
         values.dedup();
-        let mut tiers: Vec<&str> = Vec::new();
-        for row in &own {
-            if !tiers.contains(&row.tier.as_str()) {
-                tiers.push(&row.tier);
-            }
-        }
-        for tier in tiers {
+        for tier in distinct(own.iter().map(|row| row.tier.as_str())) {
             let mut series: Series = Vec::new();
             for row in own.iter().filter(|row| row.tier == tier) {
                 let at =

@@ -134,6 +134,17 @@ pub fn sections(study: &Study, warning: Option<&str>) -> Result<(Vec<Section>, V
     Ok((found, missing))
 }
 
+/// Each name once, in the order in which it first stands.
+fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut all: Vec<&str> = Vec::new();
+    for name in names {
+        if !all.contains(&name) {
+            all.push(name);
+        }
+    }
+    all
+}
+
 /// The number at a path of keys.
 fn number(value: &Value, keys: &[&str]) -> Option<f64> {
     at(value, keys)?.as_f64().filter(|value| value.is_finite())

@@ -1,6 +1,6 @@
 //! Corrected shares of all comments.
 
-use super::{Figure, Section, slug};
+use super::{Figure, Section, distinct, slug};
 use crate::error::Result;
 use crate::report::charts::{IntervalRow, Intervals, intervals};
 use crate::report::sheet::{Cell, Kind, Sheet, Shown};
@@ -94,13 +94,7 @@ pub(super) fn section(study: &Study, warning: Option<&str>) -> Result<Section> {
          would have to code to know the share as well without the model."
             .into(),
     );
-    let mut tiers: Vec<&str> = Vec::new();
-    for row in &rows {
-        if !tiers.contains(&row.tier.as_str()) {
-            tiers.push(&row.tier);
-        }
-    }
-    for tier in tiers {
+    for tier in distinct(rows.iter().map(|row| row.tier.as_str())) {
         let own: Vec<&ShareRow> =
             rows.iter().copied().filter(|row| row.tier == tier && row.of == "all").collect();
         if own.iter().all(|row| row.estimate.is_none()) {

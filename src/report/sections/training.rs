@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Figure, Section, number};
+use super::{Figure, Section, distinct, number};
 use crate::error::Result;
 use crate::report::charts::{Line, Lines, lines};
 use crate::report::sheet::{Cell, Kind, Sheet};
@@ -50,15 +50,12 @@ fn losses(log: &Found<Vec<Value>>, warning: Option<&str>) -> Result<Option<Figur
 }
 
 fn scores(log: &Found<Vec<Value>>, warning: Option<&str>) -> Result<Option<Figure>> {
-    let mut keys: Vec<&str> = Vec::new();
-    for line in &log.content {
-        let own = line.as_object().into_iter().flatten().map(|(key, _)| key.as_str());
-        for key in own.filter(|key| key.starts_with("eval_") && key.ends_with("macro_f1")) {
-            if !keys.contains(&key) {
-                keys.push(key);
-            }
-        }
-    }
+    let fields = log.content.iter().filter_map(Value::as_object).flat_map(|line| line.keys());
+    let mut keys = distinct(
+        fields
+            .map(String::as_str)
+            .filter(|key| key.starts_with("eval_") && key.ends_with("macro_f1")),
+    );
     if keys.is_empty() {
         keys.push("eval_score");
     }
