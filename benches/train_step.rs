@@ -14,8 +14,8 @@ use confide::corpus::{GoldRow, ReadOptions, Split, read_gold};
 use confide::encoder::{Compute, EncoderConfig, ModelFiles, Parameters, Tokens};
 use confide::heads::lexical::NGrams;
 use confide::training::{
-    EpochRecord, Example, Examples, Observer, Randomness, Recipe, RunFolder, Score, Start,
-    TextLogits, initial_heads, train,
+    EpochRecord, Example, Examples, FittedStart, Observer, Randomness, Recipe, RunFolder, Score,
+    Start, TextLogits, initial_heads, train,
 };
 use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 
@@ -69,7 +69,8 @@ impl Material {
             epochs: 1,
             batch_rows: BATCH,
             batch_tokens: usize::MAX,
-            fitted_start: false,
+            fitted_start: FittedStart::None,
+            contrast_multi: 0.0,
             checkpoint_seconds: f64::INFINITY,
             ..Recipe::default()
         };

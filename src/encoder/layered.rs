@@ -81,7 +81,7 @@ impl Recomputed {
     ///
     /// # Errors
     /// If the device takes no more.
-    pub fn join(self, gradients: &mut GradStore) -> Result<()> {
+    pub fn join(&self, gradients: &mut GradStore) -> Result<()> {
         let found = self.0.lock().ok().and_then(|mut found| found.take());
         Ok(found.map_or(Ok(()), |found| gradients.extend(found))?)
     }

@@ -1,6 +1,7 @@
 //! From a text's vector to the answers of every tier.
 
 pub mod agreement;
+pub mod contrast;
 pub mod joint;
 pub mod lexical;
 pub mod logistic;

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use super::example::codes;
 use super::model::{head_parameters, in_batches, text_logits};
 use super::{Example, Examples, Randomness, Recipe, TextLogits};
-use crate::codebook::Codebook;
+use crate::codebook::{Codebook, Tier};
 use crate::encoder::{
     Compute, Encoder, EncoderConfig, POOLING_QUERY, PackedBatch, Parameters, Pooling, Quiet, ops,
 };
@@ -119,7 +119,8 @@ pub fn initial_heads(
 ) -> Result<Parameters> {
     let hidden = config.hidden_size();
     let mut tensors = BTreeMap::new();
-    if recipe.fitted_start && recipe.head_hidden == 0 {
+    let fitted = |tier: &Tier| recipe.fitted_start.fits(tier.kind) && recipe.head_hidden == 0;
+    if codebook.tiers.iter().any(fitted) {
         let pooling = match recipe.pooling {
             // Its query starts as zero, which gives the mean.
             Pooling::Attention => Pooling::Mean,
@@ -128,7 +129,10 @@ pub fn initial_heads(
         let parameters = parameters.clone().on(&config.tensors(), compute)?;
         let encoder = Encoder::new(config, pooling, &parameters)?;
         let heads = fit_heads(codebook, &encoder, hidden, examples, recipe)?;
-        tensors.extend(head_parameters(codebook, &heads, hidden)?);
+        let wanted: Vec<String> =
+            codebook.tiers.iter().filter(|t| fitted(t)).map(|t| format!("{}.", t.name)).collect();
+        let heads = head_parameters(codebook, &heads, hidden)?.into_iter();
+        tensors.extend(heads.filter(|(name, _)| wanted.iter().any(|tier| name.starts_with(tier))));
     }
     for spec in recipe.head_shape().tensors(codebook, hidden) {
         if tensors.contains_key(&spec.name) {

@@ -9,9 +9,9 @@ use rand_chacha::rand_core::Rng;
 use super::example::{Example, codes, packed, shards};
 use super::randomness::{DropoutRates, KeyedNoise, Randomness};
 use super::{Recipe, TextLogits, TrainingModel};
-use crate::codebook::{Codebook, TierKind};
-use crate::encoder::ops::dropout;
-use crate::encoder::{Noise, PackedBatch, Quiet, Recomputed, Segments, each, pack};
+use crate::codebook::{Code, Codebook, TierKind};
+use crate::encoder::ops::{self, dropout};
+use crate::encoder::{Noise, PackedBatch, Pooling, Quiet, Recomputed, Segments, each, pack};
 use crate::error::Result;
 use crate::heads::agreement::divergence;
 use crate::heads::loss::tier_loss;
@@ -41,6 +41,29 @@ impl Shard {
 
     pub fn loss(&self) -> f64 {
         self.loss
+    }
+}
+
+/// A shard on its way back.
+struct Pass {
+    /// The texts' pooled vectors, `[texts, hidden]`.
+    vectors: Tensor,
+    loss: Tensor,
+    found: Option<Recomputed>,
+}
+
+impl Pass {
+    /// The gradients, those along the vectors' slope included.
+    fn backward(&self, slope: Option<&Tensor>) -> Result<Shard> {
+        let total = match slope {
+            Some(slope) => (&self.loss + (&self.vectors * slope)?.sum_all()?)?,
+            None => self.loss.clone(),
+        };
+        let mut gradients = total.backward()?;
+        if let Some(found) = &self.found {
+            found.join(&mut gradients)?;
+        }
+        Ok(Shard { loss: f64::from(self.loss.to_scalar::<f32>()?), gradients })
     }
 }
 
@@ -81,37 +104,87 @@ impl Context<'_> {
         let all: Vec<&Example> = shards.concat();
         let sums = denominators(self.codebook, &codes(&all), self.weights);
         let filled: Vec<&Vec<&Example>> = shards.iter().filter(|s| !s.is_empty()).collect();
-        each(self.model.encoder.device(), &filled, |shard| self.shard(shard, &sums, epoch))
+        let device = self.model.encoder.device();
+        if epoch.is_none() || !self.contrasts() {
+            return each(device, &filled, |shard| {
+                self.forward(shard, &sums, epoch)?.backward(None)
+            });
+        }
+        // Texts are drawn apart across the whole batch; a GPU that computes its parts one after
+        // another, to hold one at a time, does so within each.
+        let together = if device.is_cpu() { filled.len().max(1) } else { 1 };
+        let mut done = Vec::new();
+        for shards in filled.chunks(together) {
+            let passes = each(device, shards, |shard| self.forward(shard, &sums, epoch))?;
+            let rows: Vec<&Example> =
+                shards.iter().flat_map(|shard| shard.iter().copied()).collect();
+            let (loss, slopes) = self.contrast(&passes, &rows)?;
+            let passes: Vec<(Pass, Tensor)> = passes.into_iter().zip(slopes).collect();
+            let mut shards = each(device, &passes, |(pass, slope)| pass.backward(Some(slope)))?;
+            shards[0].loss += loss;
+            done.extend(shards);
+        }
+        Ok(done)
     }
 
-    fn shard(&self, shard: &[&Example], sums: &[f32], epoch: Option<usize>) -> Result<Shard> {
+    /// Whether any tier draws texts together and apart.
+    fn contrasts(&self) -> bool {
+        self.codebook.tiers.iter().any(|tier| self.recipe.contrast(tier.kind).is_some())
+    }
+
+    fn forward(&self, shard: &[&Example], sums: &[f32], epoch: Option<usize>) -> Result<Pass> {
         let found = self.recipe.gradient_checkpointing.then(Recomputed::default);
         let again = found.as_ref();
-        let total = match epoch {
+        let (vectors, loss) = match epoch {
             Some(epoch) if self.recipe.consistency > 0.0 => {
                 self.two_passes(shard, sums, epoch, again)?
             }
-            Some(epoch) => self.loss(&self.pass("dropout", epoch, shard, again)?, shard, sums)?,
+            Some(epoch) => {
+                let (vectors, logits) = self.pass("dropout", epoch, shard, again)?;
+                (vectors, self.loss(&logits, shard, sums)?)
+            }
             None => {
-                let logits = self.logits(packed(shard), &mut Quiet, again)?;
-                self.loss(&logits, shard, sums)?
+                let (vectors, logits) = self.logits(packed(shard), &mut Quiet, again)?;
+                (vectors, self.loss(&logits, shard, sums)?)
             }
         };
-        let mut gradients = total.backward()?;
-        if let Some(found) = found {
-            found.join(&mut gradients)?;
-        }
-        Ok(Shard { loss: f64::from(total.to_scalar::<f32>()?), gradients })
+        Ok(Pass { vectors, loss, found })
     }
 
-    /// The logits of one pass with dropout and hidden tokens, drawn for this purpose.
+    /// The contrast of a batch's pooled vectors: its loss, and its gradient by pass.
+    fn contrast(&self, passes: &[Pass], rows: &[&Example]) -> Result<(f64, Vec<Tensor>)> {
+        let mut vectors = Vec::new();
+        for pass in passes {
+            vectors.extend(pass.vectors.flatten_all()?.to_vec1::<f32>()?);
+        }
+        let width = vectors.len() / rows.len().max(1);
+        let mut slope = vec![0f32; vectors.len()];
+        let mut loss = 0.0;
+        for (at, tier) in self.codebook.tiers.iter().enumerate() {
+            if let Some(contrast) = self.recipe.contrast(tier.kind) {
+                let codes: Vec<&Code> = rows.iter().map(|example| &example.codes[at]).collect();
+                loss += contrast.evaluate(&vectors, width, &codes, &mut slope);
+            }
+        }
+        let mut rest = &slope[..];
+        let mut slopes = Vec::new();
+        for pass in passes {
+            let (own, others) = rest.split_at(pass.vectors.elem_count());
+            rest = others;
+            slopes.push(Tensor::from_slice(own, pass.vectors.shape(), pass.vectors.device())?);
+        }
+        Ok((loss, slopes))
+    }
+
+    /// The texts' vectors and logits of one pass with dropout and hidden tokens, drawn for this
+    /// purpose.
     fn pass(
         &self,
         purpose: &str,
         epoch: usize,
         shard: &[&Example],
         found: Option<&Recomputed>,
-    ) -> Result<Vec<Tensor>> {
+    ) -> Result<(Tensor, Vec<Tensor>)> {
         let rows = shard.iter().map(|e| (e.row, e.text.windows.len()));
         let rates = DropoutRates {
             hidden: self.recipe.dropout,
@@ -138,24 +211,26 @@ impl Context<'_> {
         batch: PackedBatch,
         noise: &mut dyn Noise,
         found: Option<&Recomputed>,
-    ) -> Result<Vec<Tensor>> {
+    ) -> Result<(Tensor, Vec<Tensor>)> {
         let batch = &Arc::new(batch);
         let pooled = self.model.embed(batch, noise, found)?;
         let one_each = Segments::new(vec![1; batch.segments.len()]);
         let pooled = dropout(&pooled, noise.hidden(&one_each, pooled.dim(1)?).as_ref())?;
-        self.model.heads.forward(&pooled, batch)
+        let logits = self.model.heads.forward(&pooled, batch)?;
+        Ok((ops::pool(&pooled, &batch.texts, Pooling::Mean)?, logits))
     }
 
-    /// The mean loss of two passes with different dropout, and their divergence.
+    /// The first one's vectors, the mean loss of two passes with different dropout, and their
+    /// divergence.
     fn two_passes(
         &self,
         shard: &[&Example],
         sums: &[f32],
         epoch: usize,
         found: Option<&Recomputed>,
-    ) -> Result<Tensor> {
-        let one = self.pass("dropout", epoch, shard, found)?;
-        let other = self.pass("other dropout", epoch, shard, found)?;
+    ) -> Result<(Tensor, Tensor)> {
+        let (vectors, one) = self.pass("dropout", epoch, shard, found)?;
+        let (_, other) = self.pass("other dropout", epoch, shard, found)?;
         let both = (self.loss(&one, shard, sums)? + self.loss(&other, shard, sums)?)?;
         let mut total = (both * 0.5)?;
         let rows = codes(shard);
@@ -164,7 +239,7 @@ impl Context<'_> {
             let weight = self.recipe.consistency * self.weight(tier);
             total = (total + (divergence(one, other, goal)? * weight)?)?;
         }
-        Ok(total)
+        Ok((vectors, total))
     }
 
     /// The joint loss of these logits.

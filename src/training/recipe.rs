@@ -4,9 +4,11 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::codebook::TierKind;
 use crate::encoder::{Cut, LoraConfig, Pooling, Precision};
 use crate::error::{Error, Result};
 use crate::heads::HeadShape;
+use crate::heads::contrast::Contrast;
 
 /// What is trained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +20,30 @@ pub enum Mode {
     Lora,
     /// Heads alone, on embeddings that are computed once.
     Frozen,
+}
+
+/// Which heads are fitted on the frozen encoder before encoder and heads are trained; the others
+/// start as drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FittedStart {
+    /// Every tier's.
+    All,
+    /// Those of multi tiers, whose many rare labels learn too slowly from nothing.
+    Multi,
+    /// None.
+    None,
+}
+
+impl FittedStart {
+    /// Whether the head of a tier of this kind starts fitted.
+    pub fn fits(self, kind: TierKind) -> bool {
+        match self {
+            Self::All => true,
+            Self::Multi => kind == TierKind::Multi,
+            Self::None => false,
+        }
+    }
 }
 
 /// Everything that decides how a training goes, apart from data, codebook, encoder and seed.
@@ -85,6 +111,12 @@ pub struct Recipe {
     /// The weight of the divergence between two passes over each row with different dropout
     /// (R-Drop); 0 makes one pass. Two passes take twice the time.
     pub consistency: f64,
+    /// The weight of the contrast between a batch's texts (SupCon) by the labels of single tiers.
+    pub contrast_single: f64,
+    /// The same by the labels of multi tiers.
+    pub contrast_multi: f64,
+    /// What the contrast divides cosine similarities by.
+    pub contrast_temperature: f64,
     /// Class weights of single tiers: inverse frequency to this power.
     pub class_weighting: f64,
     /// Weights of positives in multi tiers: negatives over positives to this power.
@@ -93,8 +125,8 @@ pub struct Recipe {
     pub weight_limit: f64,
     /// The weight of multi tiers in the joint loss; single tiers have weight 1.
     pub multi_weight: f64,
-    /// Whether a full training starts from heads fitted on the frozen encoder.
-    pub fitted_start: bool,
+    /// Which heads a training starts fitted on the frozen encoder.
+    pub fitted_start: FittedStart,
     /// L2 penalties that are tried for heads on frozen embeddings.
     pub penalties: Vec<f64>,
     /// N-grams that the lexical heads know at most; 0 trains none.
@@ -134,7 +166,7 @@ impl Default for Recipe {
             head_hidden: 0,
             chained: false,
             learning_rate: 2e-4,
-            head_learning_rate: 1e-3,
+            head_learning_rate: 3e-3,
             layer_decay: 0.9,
             weight_decay: 0.01,
             warmup: 0.1,
@@ -145,11 +177,14 @@ impl Default for Recipe {
             token_masking: 0.1,
             label_smoothing: 0.0,
             consistency: 0.0,
+            contrast_single: 0.0,
+            contrast_multi: 0.5,
+            contrast_temperature: 0.1,
             class_weighting: 1.0,
             positive_weighting: 0.5,
             weight_limit: 10.0,
             multi_weight: 1.0,
-            fitted_start: true,
+            fitted_start: FittedStart::Multi,
             penalties: vec![1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1],
             lexical_features: 20_000,
             lexical_penalty: 2.0,
@@ -178,6 +213,15 @@ impl Recipe {
             dropout: self.lora_dropout,
             rank_stabilised: self.lora_rank_stabilised,
         }
+    }
+
+    /// How texts are drawn together and apart by the labels of tiers of this kind, if they are.
+    pub fn contrast(&self, kind: TierKind) -> Option<Contrast> {
+        let weight = match kind {
+            TierKind::Single => self.contrast_single,
+            TierKind::Multi => self.contrast_multi,
+        };
+        (weight > 0.0).then_some(Contrast { weight, temperature: self.contrast_temperature })
     }
 
     /// How the heads are built.
@@ -269,6 +313,9 @@ impl Recipe {
             ("token_masking", self.token_masking, 0.0, 0.9),
             ("label_smoothing", self.label_smoothing, 0.0, 0.9),
             ("consistency", self.consistency, 0.0, 100.0),
+            ("contrast_single", self.contrast_single, 0.0, 100.0),
+            ("contrast_multi", self.contrast_multi, 0.0, 100.0),
+            ("contrast_temperature", self.contrast_temperature, 1e-3, 1e3),
             ("class_weighting", self.class_weighting, 0.0, 2.0),
             ("positive_weighting", self.positive_weighting, 0.0, 2.0),
             ("weight_limit", self.weight_limit, 1.0, 1e6),

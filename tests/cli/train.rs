@@ -90,7 +90,7 @@ fn heads_alone_leave_the_encoder_as_it_was() {
 
 #[test]
 fn heads_may_start_from_random_weights() {
-    let folder = study(&format!("{FULL}fitted_start = false\n"));
+    let folder = study(&format!("{FULL}fitted_start = \"none\"\n"));
     train(&folder, "first", &[]).exits(0);
     train(&folder, "second", &["--threads", "1"]).exits(0);
     same(&folder, "first", "second");

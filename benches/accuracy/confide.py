@@ -1,0 +1,36 @@
+"""Confide as a method: trains, then codes the test rows in both views through the binary."""
+
+import csv
+import json
+import subprocess
+import tempfile
+from pathlib import Path
+
+from protocol import coded
+
+
+def version(binary):
+    return subprocess.run([binary, "--version"], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def codes(tiers, book, train, validation, test, seed, binary, device, further):
+    """The codes of the test rows by view, as the bundle that `confide train` writes gives them in f32."""
+    with tempfile.TemporaryDirectory() as work:
+        table, bundle, out = Path(work) / "rows.csv", Path(work) / "bundle", Path(work) / "evaluation"
+        with table.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, [*train[0], "split"])
+            writer.writeheader()
+            for split, rows in (("train", train), ("validation", validation), ("test", test)):
+                writer.writerows({**row, "split": split} for row in rows)
+        flags = [f"--{f}".split("=", 1) for f in further]
+        run = lambda *a: subprocess.run([binary, *map(str, a), "--device", device, "--quiet"], check=True)
+        run("train", book, "--data", table, "--base", "minilm", "-o", bundle, "--seed", seed, *(x for f in flags for x in f))
+        run("evaluate", bundle, table, "--precision", "f32", "-o", out, "--answers", out / "answers.csv")
+        with (out / "answers.csv").open(encoding="utf-8", newline="") as file:
+            answers = {row["id"]: row for row in csv.DictReader(file)}
+
+    def read(row, view):
+        found = answers[row["id"]]
+        return {t.name: coded(t, {t.name: found[f"{t.name}__{view}"]}) for t in tiers}
+
+    return {view: [read(row, view) for row in test] for view in ("oracle", "pipeline")}
