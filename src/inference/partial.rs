@@ -4,7 +4,10 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::Path;
 
+use super::budget::{Worth, choose};
+use super::ledger::Ledger;
 use super::places::Places;
+use super::second_pass::mark_rows;
 use super::sink::Sink;
 use super::state::{Counts, State, WorkPlan};
 use crate::corpus::{Format, Row, TableWriter, refuse_existing};
@@ -74,6 +77,10 @@ pub(super) struct PartialSink {
     state: State,
     coded: TableWriter<BufWriter<File>>,
     rejects: TableWriter<BufWriter<File>>,
+    /// What hand coding rows is worth, if some are to be chosen.
+    ledger: Option<Ledger>,
+    format: Format,
+    columns: Vec<String>,
 }
 
 impl PartialSink {
@@ -125,7 +132,12 @@ impl PartialSink {
                 TableWriter::resume(list, list_format, &listed),
             )
         };
-        let mut sink = Self { places: places.clone(), state, coded, rejects };
+        let ledger = match state.plan.budget {
+            Some(_) => Some(Ledger::open(&places.worth(), state.counts.rows)?),
+            None => None,
+        };
+        let (places, columns) = (places.clone(), columns.to_vec());
+        let mut sink = Self { places, state, coded, rejects, ledger, format, columns };
         if fresh {
             sink.save()?;
         }
@@ -136,17 +148,29 @@ impl PartialSink {
         let failed = |e: std::io::Error| Error::writing(&self.places.output, &e);
         self.state.bytes = durable(&mut self.coded).map_err(failed)?;
         self.state.reject_bytes = durable(&mut self.rejects).map_err(failed)?;
+        if let Some(ledger) = &mut self.ledger {
+            ledger.save()?;
+        }
         self.state.write(&self.places.state())
     }
 
-    /// Gives the output its name.
+    /// Chooses rows for hand coding, if so many are to be chosen, and gives the output its name.
     ///
     /// # Errors
     /// If it cannot be written or renamed; the same command then tries again.
-    pub fn finish(mut self) -> Result<()> {
+    pub fn finish(mut self) -> Result<Counts> {
+        if let Some(budget) = self.state.plan.budget {
+            self.save()?;
+            let rows = Ledger::read(&self.places.worth(), self.state.counts.rows)?;
+            let chosen = choose(&rows, budget);
+            let (part, marked) = (self.places.part(), self.places.chosen());
+            let new = mark_rows(&part, &marked, self.format, &self.columns, &chosen)?;
+            self.state.counts.review += new;
+        }
         self.state.finished = true;
         self.save()?;
-        self.places.settle(&self.state.counts)
+        self.places.settle(&self.state.counts)?;
+        Ok(self.state.counts)
     }
 
     /// Removes the work, which nothing can complete.
@@ -176,6 +200,10 @@ impl Sink for PartialSink {
             self.rejects.write(&place, &cells).map_err(failed)?;
         }
         Ok(())
+    }
+
+    fn worth(&mut self, worth: Option<Worth>) -> Result<()> {
+        self.ledger.as_mut().map_or(Ok(()), |ledger| ledger.add(worth))
     }
 
     fn commit(&mut self, counts: &Counts) -> Result<()> {
@@ -301,6 +329,59 @@ mod tests {
         std::fs::write(&places.output, "mine").unwrap();
         assert!(find_work(&places, &WorkPlan::invented(), false).is_err());
         assert_eq!(std::fs::read_to_string(&places.output).unwrap(), "mine");
+    }
+
+    /// Work of four rows, of which the second is worth most, with nothing left but to choose one.
+    fn unchosen() -> (TempDir, Places) {
+        let folder = tempfile::tempdir().unwrap();
+        let places = Places::new(&folder.path().join("o.csv"));
+        begun(&places, None).commit(&Counts { rows: 4, ..Counts::default() }).unwrap();
+        (folder, places)
+    }
+
+    fn begun(places: &Places, resumed: Option<State>) -> PartialSink {
+        let columns = ["text", "status", "reason"].map(String::from);
+        let (plan, is_new) = (WorkPlan::invented().with_budget(1), resumed.is_none());
+        let mut sink = PartialSink::open(places, plan, resumed, CSV, &columns).unwrap();
+        for number in (1..5).filter(|_| is_new) {
+            let cells = [("status", "ok".to_owned()), ("reason", String::new())];
+            sink.row(&row(number, None), &cells).unwrap();
+            let wrong = if number == 2 { 1.0 } else { 0.5 };
+            sink.worth(Some(Worth { wrong, text: number })).unwrap();
+        }
+        sink
+    }
+
+    #[test]
+    fn a_kill_while_rows_are_chosen_is_mended() {
+        // Before the second pass, within it, and after it but before the names.
+        for killed in 0..3 {
+            let (folder, places) = unchosen();
+            let find = || find_work(&places, &WorkPlan::invented().with_budget(1), false).unwrap();
+            let Work::Resumed(state) = find() else { panic!("nothing to resume") };
+            match killed {
+                1 => std::fs::write(places.chosen(), "text,sta").unwrap(),
+                2 => {
+                    let state = State { finished: true, ..*state.clone() };
+                    state.write(&places.state()).unwrap();
+                    std::fs::write(places.chosen(), "text,status,reason\nt2,review,budget\n")
+                        .unwrap();
+                }
+                _ => {}
+            }
+            let counts = match find() {
+                Work::Resumed(state) => begun(&places, Some(*state)).finish().unwrap(),
+                Work::Finished(counts) => counts,
+                Work::Fresh => panic!("the work is lost"),
+            };
+            let found = std::fs::read_to_string(&places.output).unwrap();
+            assert!(found.contains("t2,review,budget\n"), "{found}");
+            if killed < 2 {
+                assert_eq!((counts.rows, counts.review), (4, 1));
+                assert_eq!(found.matches("ok,\n").count(), 3, "{found}");
+            }
+            assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        }
     }
 
     #[test]
