@@ -54,18 +54,14 @@ impl<'a> Columns<'a> {
     /// The columns that join those of the input.
     ///
     /// # Errors
-    /// A usage error if a coder's name cannot be part of a column's name, if the input has such a
-    /// column already, or if the bundle has no such sets.
+    /// A usage error if a coder's name cannot be part of a column's name, or if the input has
+    /// such a column already.
     pub fn new(
         codebook: &'a Codebook,
-        decisions: &'a Decisions,
         options: &'a ColumnOptions,
+        sets: Option<(&'a ConformalSets, usize)>,
         input: &[String],
     ) -> Result<Self> {
-        let sets = match options.sets {
-            Some(level) => Some(sets_of(decisions, level)?),
-            None => None,
-        };
         let suffix = match &options.coder {
             Some(coder) => {
                 check_coder(coder, "--as")?;
@@ -181,8 +177,11 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// A bundle's sets, and where the level stands among theirs.
-fn sets_of(decisions: &Decisions, level: u8) -> Result<(&ConformalSets, usize)> {
+/// A bundle's sets, and where the level in per cent stands among theirs.
+///
+/// # Errors
+/// A usage error if it has none.
+pub(super) fn sets_of(decisions: &Decisions, level: u8) -> Result<(&ConformalSets, usize)> {
     let sets = decisions.sets.as_ref().ok_or_else(|| {
         Error::usage("the bundle has no conformal sets: it is of an earlier version")
             .at("--sets")
@@ -228,7 +227,8 @@ mod tests {
     fn cells(options: &ColumnOptions, outcome: impl Fn(&Codebook) -> Coded) -> Vec<String> {
         let codebook = Codebook::parse(GATED, "b").unwrap();
         let decisions = decisions(&codebook);
-        let columns = Columns::new(&codebook, &decisions, options, &[]).unwrap();
+        let sets = options.sets.map(|level| sets_of(&decisions, level).unwrap());
+        let columns = Columns::new(&codebook, options, sets, &[]).unwrap();
         let coded = outcome(&codebook);
         let cells = columns.cells(&RowOutcome::Coded(&coded, false));
         cells.into_iter().map(|(name, cell)| format!("{name}={cell}")).collect()
@@ -284,10 +284,8 @@ mod tests {
             ("use_set__x=yes|no", "topics_set__x=a")
         );
         let codebook = Codebook::parse(GATED, "b").unwrap();
-        let refused = |decisions: &Decisions, level: u8| {
-            let options = ColumnOptions { sets: Some(level), ..ColumnOptions::default() };
-            Columns::new(&codebook, decisions, &options, &[]).err().unwrap().to_string()
-        };
+        let refused =
+            |decisions: &Decisions, level: u8| sets_of(decisions, level).err().unwrap().to_string();
         assert!(refused(&decisions(&codebook), 80).contains("0.9"));
         assert!(refused(&Decisions::uncalibrated(&codebook), 90).contains("--sets"));
     }
@@ -299,8 +297,7 @@ mod tests {
             let options =
                 ColumnOptions { coder: coder.map(str::to_owned), ..ColumnOptions::default() };
             let input: Vec<String> = input.iter().map(|c| (*c).to_owned()).collect();
-            let decisions = Decisions::uncalibrated(&codebook);
-            let columns = Columns::new(&codebook, &decisions, &options, &input);
+            let columns = Columns::new(&codebook, &options, None, &input);
             columns.map(|columns| columns.names.clone())
         };
         for taken in ["use", "topics_p", "status", "reason"] {

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::budget::{Worth, expected_wrong};
 use super::coder::{Coded, CodedTexts, Coder};
-use super::columns::{ColumnOptions, Columns, RowOutcome};
+use super::columns::{ColumnOptions, Columns, RowOutcome, sets_of};
 use super::partial::{PartialSink, Work, find_work};
 use super::places::Places;
 use super::sink::{Sink, StreamSink, output_format};
@@ -81,9 +81,12 @@ pub fn classify(job: Job, stop: &AtomicBool, observer: &mut dyn Observer) -> Res
     let mut reader = source.open()?;
     let text = reader.roles(source.options())?.text;
     let bundle = &job.bundles[0];
-    let columns =
-        Columns::new(bundle.codebook(), bundle.decisions(), job.columns, reader.columns())
-            .map_err(|e| e.at(reader.name().to_owned()))?;
+    let sets = match job.columns.sets {
+        Some(level) => Some(sets_of(bundle.decisions(), level)?),
+        None => None,
+    };
+    let columns = Columns::new(bundle.codebook(), job.columns, sets, reader.columns())
+        .map_err(|e| e.at(reader.name().to_owned()))?;
     let all = [reader.columns(), columns.names()].concat();
     let flag = source.options().format.as_deref();
     let format = |path: Option<&Path>| output_format(path, source.path(), flag, reader.format());

@@ -138,39 +138,60 @@ fn evaluated(folder: &Folder) -> Value {
     ran.json()
 }
 
+const ONE_TIER: &str = "format = 1\nname = \"one\"\nversion = \"1\"\nlanguage = \"en\"\n\
+    description = \"d\"\n[[tier]]\nname = \"use\"\nkind = \"single\"\nquestion = \"q\"\n\
+    label = [{ name = \"yes\", definition = \"d\" }, { name = \"no\", definition = \"d\" }]\n";
+
+/// Texts of which two in three say by a word what they are, and the third does not.
+fn one_tier() -> String {
+    let mut table = "id,text,use,split\n".to_owned();
+    for (set, rows) in [("train", 0..240), ("validation", 240..270), ("test", 270..360)] {
+        for row in rows {
+            let (word, code) = match row % 6 {
+                0 | 3 => ("perhaps", if row % 4 < 2 { "yes" } else { "no" }),
+                1 | 4 => ("certainly", "yes"),
+                _ => ("refused", "no"),
+            };
+            table.push_str(&format!("{row},{} {word} {SECRET},{code},{set}\n", text(row)));
+        }
+    }
+    table
+}
+
 #[test]
 fn a_rule_sends_to_review_what_the_recipe_asks() {
-    let (folder, said) = trained("0.7", &["--folds", "3"]);
-    assert!(!said.contains("review_risk"), "{said}");
+    let folder = coded_study(&format!("{FROZEN}review_risk = 0.1\n"));
+    folder.file("one.toml", ONE_TIER);
+    folder.file("coded.csv", one_tier());
+    let args = ["train", "one.toml", "--data", "coded.csv", "--base", "base", "-o", "bundle"];
+    let ran = folder.run(&[&args[..], &["--recipe", "recipe.toml", "--folds", "3"]].concat());
+    ran.exits(0).keeps_quiet_about("no rule can be promised");
     let rule = &decisions(&folder)["review"];
-    assert_eq!(rule["risk"], 0.7);
+    assert_eq!(rule["risk"], 0.1);
     let below = rule["below"].as_f64().unwrap();
+    assert!(below > 0.5 && below < 1.0, "{below}");
     let document = evaluated(&folder);
     let review = &document["review"];
     assert_eq!(review["below"].as_f64(), Some(below));
+    assert!(review["wrong"]["value"].as_f64().unwrap() <= 0.1, "{review}");
     let args = ["classify", "bundle", "coded.csv", "-o", "o.csv", "--as", "m"];
     folder.run(&[&args[..], &["--precision", "f32"]].concat()).exits(0);
     let coded = rows(&folder.read("o.csv"));
-    let number = |cell: &str| cell.parse::<f64>().unwrap();
     for row in &coded {
-        let columns = ["experience__m_p", "attitude__m_p", "topics__m_p"].map(|c| row[c].as_str());
-        let parts = columns.iter().flat_map(|cell| cell.split('|')).filter(|p| !p.is_empty());
-        let least = parts.map(number).fold(1.0, f64::min);
-        if (least - below).abs() > 1e-6 {
-            assert_eq!(row["status"] == "review", least < below, "{least} {below}");
+        let p: f64 = row["use__m_p"].parse().unwrap();
+        if (p - below).abs() > 1e-6 {
+            assert_eq!(row["status"] == "review", p < below, "{p} {below}");
+            assert_eq!(row["reason"], if p < below { "low_confidence" } else { "" });
         }
     }
-    let kept = coded.iter().filter(|row| row["split"] == "test" && row["status"] != "review");
+    let kept = coded.iter().filter(|row| row["split"] == "test" && row["status"] == "ok");
     assert_eq!(review["kept"]["count"], kept.count());
-    assert_eq!(review["kept"]["n"], 12);
+    assert_eq!(review["kept"]["n"], 90);
     assert_eq!(review["wrong"]["n"], review["kept"]["count"], "no gold is missing");
-    assert_eq!(review["tiers"].as_object().unwrap().len(), 3);
+    assert_eq!(review["tiers"]["use"], review["wrong"]);
     let evaluate = ["evaluate", "bundle", "coded.csv"];
-    folder.run(&evaluate).exits(0).prints(&[
-        "left as ok",
-        "a wrong code in any tier",
-        "at most 70.0 %",
-    ]);
+    let ran = folder.run(&evaluate);
+    ran.exits(0).prints(&["left as ok", "a wrong code in any tier", "at most 10.0 %"]);
     holds_no_text(&folder, &["bundle", "bundle.run"]);
 }
 
