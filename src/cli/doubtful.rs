@@ -56,7 +56,7 @@ fn claim(evaluation: &Evaluation) -> String {
         }
     };
     format!(
-        "sets are {basis}; over all texts like those of the training, not for each label or \
+        "sets are {basis}\nit holds over all texts like those of the training, not for each label or \
         platform, and for no new platform or month\n"
     )
 }

@@ -30,7 +30,9 @@ use crate::training::RunFolder;
 #[command(
     after_long_help = "Example:\n  confide evaluate bundle split/coded.csv -o evaluation\n\n\
     The oracle view scores a tier given the gold answers above it; the pipeline view scores it\n\
-    as the bundle is used, errors above included."
+    as the bundle is used, errors above included. Also shown is what the model should not decide:\n\
+    how often the surest answers are wrong, what the bundle's review rule (review_risk in the recipe)\n\
+    leaves as ok, and how often conformal sets hold the gold."
 )]
 pub struct EvaluateArgs {
     /// The folder that train wrote
