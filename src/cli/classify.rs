@@ -20,6 +20,7 @@ use super::{Global, LogFormat, Outcome};
 use crate::bundle::Bundle;
 use crate::codebook::hex_sha256;
 use crate::corpus::Defect;
+use crate::decision::{LEVELS, ReviewRule};
 use crate::encoder::ComputeRequest;
 use crate::error::{Error, Kind, Result};
 use crate::inference::{
@@ -35,7 +36,10 @@ const NAMED: u64 = 20;
 #[command(after_long_help = "Example:\n  confide classify bundle comments.csv -o coded.csv\n\n\
     Adds per tier <tier> and <tier>_p, then status (rejected, empty, review, truncated, ok) and\n\
     reason. An interrupted coding continues when the same command is run again; rows that cannot\n\
-    be read are also listed in OUTPUT.rejects.csv, and the exit code is then 1.")]
+    be read are also listed in OUTPUT.rejects.csv, and the exit code is then 1.\n\n\
+    Rows are for review by the bundle's rule, if its recipe asked for one (review_risk), and by\n\
+    --review-budget, which needs 16 bytes a row on disk and 64 in memory once all are coded:\n  \
+    confide classify bundle comments.csv -o coded.csv --review-budget 300")]
 pub struct ClassifyArgs {
     /// The folder that train wrote
     #[arg(value_name = "BUNDLE")]
@@ -54,6 +58,16 @@ pub struct ClassifyArgs {
     #[arg(long, value_enum, value_name = "KIND", env = "CONFIDE_PROBABILITIES",
         num_args = 0..=1, default_missing_value = "path")]
     probabilities: Option<Probabilities>,
+    /// Mark so many rows for review, those whose hand coding corrects most codes by the model's own
+    /// probabilities; of equal texts one row stands for all
+    #[arg(long, value_name = "N", env = "CONFIDE_REVIEW_BUDGET", value_parser = clap::value_parser!(u64).range(1..))]
+    review_budget: Option<u64>,
+    /// Add <tier>_set: the labels among which the gold is with this frequency (0.8, 0.9, 0.95 or
+    /// 0.99), joined by |; na stands for not asked. It holds over all texts like those of the
+    /// training, not for each label or platform, and for no new platform or month
+    #[arg(long, value_name = "SHARE", env = "CONFIDE_SETS", value_parser = level_of_sets,
+        conflicts_with = "folds")]
+    sets: Option<u8>,
     /// Code with the mean of the folds' models of a bundle trained with --folds, as many times
     /// slower as there are folds
     #[arg(long, env = "CONFIDE_FOLDS", value_parser = FalseyValueParser::new())]
@@ -81,11 +95,19 @@ enum Probabilities {
     Conditional,
 }
 
+/// A share such as 0.9, in per cent.
+fn level_of_sets(value: &str) -> std::result::Result<u8, String> {
+    let share: f64 = value.parse().map_err(|_| "a share such as 0.9 is expected".to_owned())?;
+    let level = LEVELS.into_iter().find(|level| (share * 100.0 - f64::from(*level)).abs() < 1e-6);
+    level.ok_or_else(|| "it can be 0.8, 0.9, 0.95 or 0.99".to_owned())
+}
+
 pub fn run(args: &ClassifyArgs, global: &Global) -> Result<Outcome> {
     let messages = Messages::new(global);
     let request = args.precision.request(global, &messages)?;
     let bundle = Bundle::load(&args.bundle, args.base.as_deref(), &request)?;
     tell_precision(&bundle, request.precision, &messages);
+    let rule = bundle.decisions().review.clone();
     let bundles = match args.folds {
         true => fold_bundles(bundle, args.base.as_deref(), &request)?,
         false => vec![bundle],
@@ -97,10 +119,17 @@ pub fn run(args: &ClassifyArgs, global: &Global) -> Result<Outcome> {
             Probabilities::Path => CellProbability::Path,
             Probabilities::Conditional => CellProbability::Conditional,
         }),
+        sets: args.sets,
     };
     let stop = stop_flag()?;
     let kernel = level(bundles[0].compute());
-    let coding = Coding { source: &source, columns: &columns, output: &args.output };
+    let coding = Coding {
+        source: &source,
+        columns: &columns,
+        rule: rule.as_ref(),
+        budget: args.review_budget,
+        output: &args.output,
+    };
     let outcome = code_table(&bundles, coding, args.force, &kernel, global, &stop)?;
     let of_paths = args.probabilities == Some(Probabilities::Path);
     if args.folds && of_paths && args.output != Path::new("-") {
@@ -155,6 +184,8 @@ fn fold_bundles(
 pub(super) struct Coding<'a> {
     pub source: &'a Source,
     pub columns: &'a ColumnOptions,
+    pub rule: Option<&'a ReviewRule>,
+    pub budget: Option<u64>,
     pub output: &'a Path,
 }
 
@@ -167,7 +198,7 @@ pub(super) fn code_table(
     global: &Global,
     stop: &AtomicBool,
 ) -> Result<Outcome> {
-    let Coding { source, columns, output } = coding;
+    let Coding { source, columns, rule, budget, output } = coding;
     let messages = Messages::new(global);
     let to_stream = output == Path::new("-");
     let resumable = !source.is_stream() && !to_stream;
@@ -179,7 +210,7 @@ pub(super) fn code_table(
     } else {
         Destination::File(output)
     };
-    let job = Job { bundles, source, columns, destination, force, kernel };
+    let job = Job { bundles, source, columns, rule, budget, destination, force, kernel };
     let mut view = View::new(messages, global, to_stream);
     let result = classify(job, stop, &mut view);
     view.bar.finish_and_clear();

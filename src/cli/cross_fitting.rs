@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::evaluation::out_of_fold::{OutOfFold, to_csv};
 use crate::evaluation::{Evaluation, TierEvaluation, evaluate};
 use crate::heads::{scale_logits, shift_logits};
-use crate::training::{Mode, RunFolder, TextLogits};
+use crate::training::{Mode, Recipe, RunFolder, TextLogits};
 
 /// The file of out-of-fold codes in a run folder.
 pub(super) const OUT_OF_FOLD: &str = "oof.csv";
@@ -42,6 +42,8 @@ pub(super) struct Crossed {
     pub logits: TextLogits,
     /// The rows' gold codes.
     pub gold: Vec<Vec<Code>>,
+    /// The fold that each row was held out in, from 0.
+    pub folds: Vec<usize>,
 }
 
 /// Trains the folds' models, writes `oof.csv` and `folds.json`, and returns what they say. A model
@@ -61,6 +63,8 @@ pub(super) fn cross_fit(
     let codebook = request.codebook;
     let rows = &request.rows.train;
     let fold_of = fold_of(rows, count, request.seed)?;
+    // A rule for review is that of the whole bundle, whichever models code.
+    let recipe = Recipe { review_risk: 0.0, ..request.recipe.clone() };
     let mut held_out: Vec<(OutOfFold, Vec<Vec<f64>>)> = Vec::new();
     for fold in 0..count {
         let output = fold_bundle(run, count, fold + 1);
@@ -72,6 +76,7 @@ pub(super) fn cross_fit(
                     train: others.map(|(row, _)| row.clone()).collect(),
                     validation: request.rows.validation.clone(),
                 },
+                recipe: &recipe,
                 output: &output,
                 force: false,
                 folds: None,
@@ -108,7 +113,8 @@ pub(super) fn cross_fit(
     let table = table.table();
     let figures =
         CrossValidation { folds: count, rows: whole.rows, tiers: TierFigures::of(&whole) };
-    Ok(Crossed { table, figures, logits, gold: held_out.into_iter().map(|row| row.gold).collect() })
+    let (folds, gold) = held_out.into_iter().map(|row| (row.fold - 1, row.gold)).unzip();
+    Ok(Crossed { table, figures, logits, gold, folds })
 }
 
 /// What the training of this bundle added to the logits of every tier's labels, if anything.

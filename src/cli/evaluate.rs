@@ -20,6 +20,7 @@ use crate::corpus::{GoldRow, GoldTable, Split, WholeFile, read_gold, refuse_exis
 use crate::decision::both_views;
 use crate::error::{Error, Result};
 use crate::evaluation::reliability::reliability;
+use crate::evaluation::review::{Reviewed, SetsJudged, sets_judged};
 use crate::evaluation::uncertainty::intervals;
 use crate::evaluation::{Evaluation, evaluate};
 use crate::training::RunFolder;
@@ -29,7 +30,9 @@ use crate::training::RunFolder;
 #[command(
     after_long_help = "Example:\n  confide evaluate bundle split/coded.csv -o evaluation\n\n\
     The oracle view scores a tier given the gold answers above it; the pipeline view scores it\n\
-    as the bundle is used, errors above included."
+    as the bundle is used, errors above included. Also shown is what the model should not decide:\n\
+    how often the surest answers are wrong, what the bundle's review rule (review_risk in the recipe)\n\
+    leaves as ok, and how often conformal sets hold the gold."
 )]
 pub struct EvaluateArgs {
     /// The folder that train wrote
@@ -141,18 +144,29 @@ pub(super) fn evaluate_rows(
     let answers = both_views(bundle.codebook(), bundle.decisions(), &logits, &gold);
     let (codebook, decisions) = (bundle.codebook(), bundle.decisions());
     let reliability = reliability(codebook, decisions, &logits, &gold, &answers);
+    let groups = groups(rows);
+    let groups = groups.as_deref();
+    let review = decisions.review.as_ref();
+    let review = review.map(|rule| Reviewed::of(codebook, rule, &answers, &gold, groups));
+    let sets: Vec<Vec<SetsJudged>> = (codebook.tiers.iter().enumerate())
+        .map(|(at, tier)| match &decisions.sets {
+            Some(sets) => sets_judged(sets, tier, at, &answers, &gold, groups),
+            None => Vec::new(),
+        })
+        .collect();
     let (oracle, pipeline): (Vec<Vec<Code>>, Vec<Vec<Code>>) =
         answers.into_iter().map(|a| (a.oracle, a.pipeline.codes)).unzip();
     let gold: Vec<Vec<Code>> = rows.iter().map(|row| row.codes.clone()).collect();
     let mut evaluation = evaluate(bundle.codebook(), &gold, &oracle, &pipeline, None);
-    let groups = groups(rows);
-    let uncertain = intervals(codebook, &gold, &oracle, &pipeline, groups.as_deref());
-    for ((tier, calibration), intervals) in
-        evaluation.tiers.entries_mut().zip(reliability).zip(uncertain)
+    let uncertain = intervals(codebook, &gold, &oracle, &pipeline, groups);
+    let tiers = evaluation.tiers.entries_mut();
+    for (((tier, calibration), intervals), sets) in tiers.zip(reliability).zip(uncertain).zip(sets)
     {
         tier.calibration = Some(calibration);
         tier.intervals = Some(intervals);
+        tier.sets = sets;
     }
+    evaluation.review = review;
     evaluation.bundle = Some(bundle.digest().to_owned());
     evaluation.codebook = Some(bundle.codebook().digest());
     Ok(evaluation)
@@ -224,7 +238,9 @@ pub(super) fn write_metrics(path: &Path, document: &Value) -> Result<()> {
 /// The figures of every tier, and every label, for people.
 pub(super) fn tables(evaluation: &Evaluation) -> String {
     let (probabilities, kept) = (calibration(evaluation), selective(evaluation));
-    format!("{}\n{}\n{probabilities}\n{kept}", summary(evaluation), labels(evaluation))
+    let doubtful = super::doubtful::tables(evaluation);
+    let figures = format!("{}\n{}", summary(evaluation), labels(evaluation));
+    format!("{figures}\n{probabilities}\n{kept}{doubtful}")
 }
 
 /// One line a tier and view, beside the majority-label baseline.
@@ -315,6 +331,10 @@ fn selective(evaluation: &Evaluation) -> Table {
                 format!("{:.3}", kept.below),
                 format!("{:.3} ({:.3} to {:.3})", kept.risk, kept.lower, kept.upper),
             ]);
+        }
+        if let Some(area) = tier.calibration.as_ref().and_then(|all| all.risk_area) {
+            let area = format!("{area:.3}");
+            table.row([name, "mean over all shares", "", "", area.as_str()]);
         }
     }
     table

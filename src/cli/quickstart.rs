@@ -182,7 +182,13 @@ pub fn run(args: &QuickstartArgs, global: &Global, sandbox: &Sandbox) -> Result<
         Outcome::Done
     } else {
         let columns = ColumnOptions::default();
-        let coding = Coding { source: &source, columns: &columns, output: &study.coded };
+        let coding = Coding {
+            source: &source,
+            columns: &columns,
+            rule: bundle.decisions().review.as_ref(),
+            budget: None,
+            output: &study.coded,
+        };
         code_table(
             std::slice::from_ref(&bundle),
             coding,

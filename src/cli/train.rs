@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::compute::{device, level};
 use super::cross_fitting::{Crossed, cross_fit};
+use super::decided::Unseen;
 use super::input::InputArgs;
 use super::messages::{Messages, TrainingView};
 use super::process::{Sandbox, peak_memory, stop_flag};
@@ -23,10 +24,10 @@ use super::{Global, Outcome};
 use crate::bundle::{BundleWriter, Manifest, TierRows};
 use crate::codebook::{Code, Codebook, hex_sha256};
 use crate::corpus::{read_gold, refuse_existing};
-use crate::decision::{blend, fit, fit_blend, fit_margins, fit_paths};
+use crate::decision::{Fitted, blend, fit_blend};
 use crate::encoder::{Compute, Encoder, EncoderConfig, ModelFiles, Parameters, Pooling};
 use crate::error::{Error, Kind, Result, shown};
-use crate::heads::{scale_logits, shift_biases, shift_logits};
+use crate::heads::{shift_biases, shift_logits};
 use crate::training::{
     EpochRecord, Example, Examples, Mode, Plan, Randomness, Recipe, RunFolder, Start, TextLogits,
     TrainedEncoder, fit_lexical, initial_heads, rounded_weights, train, train_frozen,
@@ -227,33 +228,18 @@ pub(super) fn train_bundle(
             .advise("the same command begins anew; it takes seconds"));
     }
     join_lexical(codebook, &examples, &gold, recipe, &mut result)?;
-    // Rows that trained join those that validate, as models that had not seen them answer.
-    let (mut unseen, mut unseen_gold) = (result.validation.clone(), gold.clone());
-    let mut scales = vec![1.0; codebook.tiers.len()];
-    if let Some(crossed) = &crossed {
-        // Models that stopped at different epochs are sure of themselves to different degrees.
-        scales = fit(codebook, &unseen, &gold).temperatures();
-        scale_logits(&mut unseen, &scales);
-        unseen.extend(crossed.logits.iter().cloned());
-        unseen_gold.extend(crossed.gold.iter().map(Vec::as_slice));
-    }
-    let mut margins = None;
-    if recipe.mode != Mode::Frozen {
-        let weights = recipe.label_weights(codebook, &examples.train);
-        let mut fitted = fit_margins(codebook, &unseen, &unseen_gold, &weights);
-        shift_logits(&mut unseen, |tier, label| fitted[tier][label]);
-        for (margins, scale) in fitted.iter_mut().zip(&scales) {
-            margins.iter_mut().for_each(|margin| *margin *= scale);
-        }
-        let by = |tier: usize, label: usize| fitted[tier][label];
+    let weights =
+        (recipe.mode != Mode::Frozen).then(|| recipe.label_weights(codebook, &examples.train));
+    let validation = &result.validation;
+    let crossed_rows = crossed.as_ref();
+    let unseen =
+        Unseen::new(codebook, validation, &gold, crossed_rows, &rows.validation, request.seed);
+    let Fitted { margins, decisions } =
+        unseen.decide(codebook, weights.as_ref(), recipe.review_risk, &messages);
+    if let Some(margins) = &margins {
+        let by = |tier: usize, label: usize| margins[tier][label];
         shift_logits(&mut result.validation, by);
         shift_biases(codebook, &mut result.heads, by)?;
-        margins = Some(fitted);
-    }
-    let mut decisions = fit(codebook, &unseen, &unseen_gold);
-    fit_paths(codebook, &mut decisions, &unseen, &unseen_gold);
-    for (tier, scale) in decisions.tiers.iter_mut().zip(&scales) {
-        tier.temperature *= scale;
     }
     let encoder = match &result.encoder {
         Some(TrainedEncoder::Full(trained)) => trained.clone(),
@@ -340,7 +326,7 @@ fn codes(examples: &[Example]) -> Vec<&[Code]> {
     examples.iter().map(|example| example.codes.as_slice()).collect()
 }
 
-struct Fitted {
+struct Trained {
     encoder: Option<TrainedEncoder>,
     heads: Parameters,
     validation: TextLogits,
@@ -355,7 +341,7 @@ fn join_lexical(
     examples: &Examples,
     gold: &[&[Code]],
     recipe: &Recipe,
-    fitted: &mut Fitted,
+    fitted: &mut Trained,
 ) -> Result<()> {
     let Some(mut lexical) = fit_lexical(codebook, examples, recipe) else { return Ok(()) };
     let own: TextLogits =
@@ -379,13 +365,13 @@ struct Fitting<'a> {
 
 impl Fitting<'_> {
     /// Heads alone.
-    fn frozen(&self, examples: &Examples) -> Result<Fitted> {
+    fn frozen(&self, examples: &Examples) -> Result<Trained> {
         let parameters = self.parameters.clone().on(&self.config.tensors(), self.compute)?;
         let encoder = Encoder::new(self.config, self.recipe.pooling, &parameters)?;
         let hidden = self.config.hidden_size();
         let (heads, validation) =
             train_frozen(self.codebook, &encoder, hidden, examples, self.recipe)?;
-        Ok(Fitted { encoder: None, heads, validation, history: Vec::new(), best: 0 })
+        Ok(Trained { encoder: None, heads, validation, history: Vec::new(), best: 0 })
     }
 
     /// Encoder and heads.
@@ -396,7 +382,7 @@ impl Fitting<'_> {
         run: &RunFolder,
         messages: Messages,
         stop: &AtomicBool,
-    ) -> Result<Fitted> {
+    ) -> Result<Trained> {
         let randomness = Randomness::new(self.seed);
         let heads = initial_heads(
             self.codebook,
@@ -421,7 +407,7 @@ impl Fitting<'_> {
         };
         let scorer = |logits: &TextLogits| score(self.codebook, logits, gold);
         let trained = train(start, &scorer, &mut TrainingView::new(messages, self.codebook), stop)?;
-        Ok(Fitted {
+        Ok(Trained {
             encoder: Some(trained.encoder),
             heads: trained.heads,
             validation: trained.validation,

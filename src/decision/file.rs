@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{PathLine, ReviewRule, sigmoid, softmax};
+use super::{ConformalSets, PathLine, ReviewRule, TierSets, sigmoid, softmax};
 use crate::codebook::{Codebook, TierKind};
 use crate::error::{Error, Result, shown};
 use crate::heads::joint::TierProbability;
@@ -25,6 +25,9 @@ pub struct Decisions {
     /// Which texts are for review; none without a rule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub review: Option<ReviewRule>,
+    /// What is in conformal sets; there are none without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sets: Option<ConformalSets>,
 }
 
 /// How one tier's logits are read.
@@ -44,9 +47,9 @@ pub struct TierDecision {
 }
 
 impl Decisions {
-    /// Decisions from fitted tiers, without a review rule.
+    /// Decisions from fitted tiers, without a review rule and sets.
     pub fn new(tiers: Vec<TierDecision>) -> Self {
-        Self { version: VERSION, tiers, review: None }
+        Self { version: VERSION, tiers, review: None, sets: None }
     }
 
     /// Temperature 1 and threshold 0.5 throughout.
@@ -175,17 +178,32 @@ impl Decisions {
                 return fail(field(&format!("thresholds: label {}", tier.labels[at].name)), what);
             }
         }
-        match &self.review {
-            Some(rule) if !(0.0..=1.0).contains(&rule.below) => {
-                fail("review: below".into(), format!("{} is not between 0 and 1", rule.below))
+        let is_share = |value: &f64| (0.0..=1.0).contains(value);
+        let rule = self.review.as_ref();
+        let of_rule = [("below", rule.map(|rule| rule.below)), ("risk", rule.and_then(|r| r.risk))];
+        for (name, value) in of_rule {
+            if let Some(value) = value.filter(|value| !is_share(value)) {
+                return fail(format!("review: {name}"), format!("{value} is not between 0 and 1"));
             }
-            _ => Ok(()),
         }
+        let Some(sets) = &self.sets else { return Ok(()) };
+        if sets.levels.iter().any(|level| !(1..=99).contains(level)) {
+            return fail("sets: levels".into(), "they go from 1 to 99 per cent".into());
+        }
+        let whole = |tier: &TierSets| {
+            tier.least.len() == sets.levels.len() && tier.least.iter().flatten().all(is_share)
+        };
+        if sets.tiers.len() != wanted || !sets.tiers.iter().all(whole) {
+            let what = format!("they must give {wanted} tiers a probability for every level");
+            return fail("sets: tiers".into(), what);
+        }
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::FittedOn;
     use super::*;
     use crate::codebook::{Gate, Label, Tier};
     use crate::error::Kind;
@@ -220,7 +238,13 @@ mod tests {
     fn what_is_written_is_read() {
         let mut decisions = Decisions::uncalibrated(&codebook());
         decisions.tiers[0].temperature = 1.0 / 3.0;
-        decisions.review = Some(ReviewRule { below: 0.25 });
+        decisions.review = Some(ReviewRule { below: 0.25, risk: Some(0.1) });
+        let tier = || TierSets { rows: 9, least: vec![Some(0.5), None] };
+        decisions.sets = Some(ConformalSets {
+            fitted_on: FittedOn::OutOfFold,
+            levels: vec![80, 99],
+            tiers: vec![tier(), tier()],
+        });
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("decision.json");
         std::fs::write(&path, decisions.to_json().unwrap()).unwrap();
@@ -257,7 +281,18 @@ mod tests {
         );
         let line = PathLine { slope: -1.0, intercept: 0.0 };
         check(&|d| d.tiers[0].path = Some(line), "tier use: path");
-        check(&|d| d.review = Some(ReviewRule { below: 2.0 }), "review: below");
+        let rule = |below, risk| Some(ReviewRule { below, risk });
+        check(&|d| d.review = rule(2.0, None), "review: below");
+        check(&|d| d.review = rule(0.5, Some(-0.1)), "review: risk");
+        let sets = |levels: &[u8], tiers: &[&[Option<f64>]]| {
+            let tier = |least: &&[Option<f64>]| TierSets { rows: 9, least: least.to_vec() };
+            let (fitted_on, tiers) = (FittedOn::Validation, tiers.iter().map(tier).collect());
+            Some(ConformalSets { fitted_on, levels: levels.to_vec(), tiers })
+        };
+        check(&|d| d.sets = sets(&[100], &[&[None], &[None]]), "sets: levels");
+        check(&|d| d.sets = sets(&[90], &[&[None]]), "sets: tiers");
+        check(&|d| d.sets = sets(&[90], &[&[None], &[]]), "sets: tiers");
+        check(&|d| d.sets = sets(&[90], &[&[Some(1.5)], &[None]]), "sets: tiers");
     }
 
     #[test]

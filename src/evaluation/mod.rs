@@ -19,7 +19,9 @@ pub mod quantile;
 pub mod ranking;
 pub mod reliability;
 pub mod resampling;
+pub mod review;
 pub mod selective;
+pub mod share;
 pub mod single;
 pub mod table;
 pub mod uncertainty;
@@ -33,6 +35,7 @@ use serde::Serialize;
 use crate::codebook::{Code, Codebook, LabelSet, Tier, TierKind};
 use calibration::Calibration;
 use hierarchical::Hierarchical;
+use review::{Reviewed, SetsJudged};
 use selective::SelectiveRisk;
 use uncertainty::TierIntervals;
 use view::{ByName, View};
@@ -46,6 +49,8 @@ pub struct Evaluation {
     pub tiers: ByName<TierEvaluation>,
     /// All tiers at once, in the pipeline view.
     pub hierarchical: Hierarchical,
+    /// What the bundle's review rule leaves, for the caller to set; none without a rule.
+    pub review: Option<Reviewed>,
     /// Digest of the bundle that gave the codes, for the caller to set.
     pub bundle: Option<String>,
     /// Digest of the codebook, for the caller to set.
@@ -71,6 +76,8 @@ pub struct TierEvaluation {
     pub pipeline: View,
     /// How right the probabilities are, for the caller to set.
     pub calibration: Option<TierCalibration>,
+    /// How often conformal sets hold the gold, for the caller to set; none where there are no sets.
+    pub sets: Vec<SetsJudged>,
     /// Intervals of macro-F1 and accuracy in both views, for the caller to set.
     pub intervals: Option<TierIntervals>,
 }
@@ -86,6 +93,8 @@ pub struct TierCalibration {
     pub path: Option<Calibration>,
     /// How often the surest answers are wrong.
     pub selective: Vec<SelectiveRisk>,
+    /// The mean of that risk over all shares that can be kept.
+    pub risk_area: Option<f64>,
 }
 
 /// Scores `oracle[row][tier]` and `pipeline[row][tier]` against `gold[row][tier]`.
@@ -131,6 +140,7 @@ pub fn evaluate(
             oracle: view(oracle, false),
             pipeline: view(pipeline, true),
             calibration: None,
+            sets: Vec::new(),
             intervals: None,
         };
         (tier.name.clone(), evaluation)
@@ -139,6 +149,7 @@ pub fn evaluate(
         rows: gold.len(),
         tiers: codebook.tiers.iter().enumerate().map(of_tier).collect(),
         hierarchical: hierarchical::score(codebook, gold, pipeline),
+        review: None,
         bundle: None,
         codebook: None,
     }

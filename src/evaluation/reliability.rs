@@ -2,7 +2,7 @@
 
 use super::TierCalibration;
 use super::calibration::{Calibration, Judged};
-use super::selective::coverage_risk;
+use super::selective::{coverage_risk, judged, risk_area};
 use crate::codebook::{Code, Codebook};
 use crate::decision::{Answers, Decisions, right};
 use crate::heads::joint::given_gold;
@@ -38,11 +38,15 @@ pub fn reliability(
         Calibration::of(&answers.iter().zip(gold).filter_map(of_row).collect::<Vec<_>>())
     };
     (0..codebook.tiers.len())
-        .map(|tier| TierCalibration {
-            before: given(&raw, tier),
-            after: given(&fitted, tier),
-            path: path(tier),
-            selective: coverage_risk(tier, answers, gold),
+        .map(|tier| {
+            let judged = judged(tier, answers, gold);
+            TierCalibration {
+                before: given(&raw, tier),
+                after: given(&fitted, tier),
+                path: path(tier),
+                selective: coverage_risk(&judged),
+                risk_area: risk_area(&judged),
+            }
         })
         .collect()
 }

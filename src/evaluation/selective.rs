@@ -27,10 +27,10 @@ pub struct SelectiveRisk {
     pub upper: f64,
 }
 
-/// The curve of a tier in the pipeline view: an answer is as sure as the least probable of its
-/// labels, and right if it is the gold's. Rows whose gold is missing, and those that the tier is
-/// rightly or wrongly not asked of, have no answer.
-pub fn coverage_risk(tier: usize, answers: &[Answers], gold: &[&[Code]]) -> Vec<SelectiveRisk> {
+/// How sure each answer of a tier is in the pipeline view, and whether it is right, the surest first:
+/// an answer is as sure as the least probable of its labels, and right if it is the gold's. Rows whose
+/// gold is missing, and those that the tier is rightly or wrongly not asked of, have no answer.
+pub fn judged(tier: usize, answers: &[Answers], gold: &[&[Code]]) -> Vec<(f64, bool)> {
     let mut judged: Vec<(f64, bool)> = answers
         .iter()
         .zip(gold)
@@ -42,6 +42,11 @@ pub fn coverage_risk(tier: usize, answers: &[Answers], gold: &[&[Code]]) -> Vec<
         })
         .collect();
     judged.sort_by(|a, b| b.0.total_cmp(&a.0));
+    judged
+}
+
+/// The curve of answers, the surest first.
+pub fn coverage_risk(judged: &[(f64, bool)]) -> Vec<SelectiveRisk> {
     let of_coverage = |coverage: f64| {
         let n = (coverage * judged.len() as f64).round() as usize;
         let kept = judged.get(..n)?;
@@ -51,6 +56,21 @@ pub fn coverage_risk(tier: usize, answers: &[Answers], gold: &[&[Code]]) -> Vec<
         Some(SelectiveRisk { coverage, n, below: kept.last()?.0, risk, lower, upper })
     };
     COVERAGES.into_iter().filter_map(of_coverage).collect()
+}
+
+/// The area under the curve: the mean risk of the surest 1, 2, … all answers (Geifman, Uziel and
+/// El-Yaniv 2019); of equally sure ones as on average in any order.
+pub fn risk_area(judged: &[(f64, bool)]) -> Option<f64> {
+    let (mut kept, mut wrong, mut sum) = (0.0, 0.0, 0.0);
+    for equal in judged.chunk_by(|a, b| a.0 == b.0) {
+        let own = equal.iter().filter(|(_, right)| !right).count() as f64 / equal.len() as f64;
+        for _ in equal {
+            kept += 1.0;
+            wrong += own;
+            sum += wrong / kept;
+        }
+    }
+    (kept > 0.0).then(|| sum / kept)
 }
 
 #[cfg(test)]
@@ -80,10 +100,20 @@ mod tests {
         let mut gold: Vec<Vec<Code>> = (0..10).map(|i| code(usize::from(i >= 8))).collect();
         gold.push(vec![Code::Missing]);
         let gold: Vec<&[Code]> = gold.iter().map(Vec::as_slice).collect();
-        let curve = coverage_risk(0, &answers, &gold);
+        let all = judged(0, &answers, &gold);
+        let curve = coverage_risk(&all);
         let risks: Vec<(usize, f64)> = curve.iter().map(|r| (r.n, r.risk)).collect();
         assert_eq!(risks[..3], [(10, 0.2), (9, 1.0 / 9.0), (8, 0.0)]);
         assert!((curve[2].below - 0.55).abs() < 1e-12);
-        assert!(coverage_risk(0, &[], &[]).is_empty());
+        // 1/9 after the ninth, 2/10 after the tenth, nothing before.
+        assert!((risk_area(&all).unwrap() - (1.0 / 9.0 + 0.2) / 10.0).abs() < 1e-12);
+        assert!(coverage_risk(&[]).is_empty() && risk_area(&[]).is_none());
+    }
+
+    #[test]
+    fn the_order_of_equally_sure_answers_does_not_matter() {
+        let (right, wrong) = ((0.5, true), (0.5, false));
+        assert_eq!(risk_area(&[right, wrong]), Some(0.5));
+        assert_eq!(risk_area(&[wrong, right]), Some(0.5));
     }
 }

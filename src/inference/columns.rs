@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::coder::Coded;
 use crate::codebook::{Code, Codebook, GateState, TierKind, check_coder};
 use crate::corpus::Defect;
+use crate::decision::{ConformalSets, Decisions};
 use crate::error::{Error, Result, shown};
 
 /// What a probability cell tells.
@@ -26,6 +27,8 @@ pub struct ColumnOptions {
     /// Whether every label gets a column, and what all probabilities tell; by default there
     /// are only those of the answers, with their paths.
     pub probabilities: Option<CellProbability>,
+    /// Per cent of conformal sets that are to hold the gold; no sets without.
+    pub sets: Option<u8>,
 }
 
 /// What became of one row.
@@ -42,6 +45,8 @@ pub(super) enum RowOutcome<'a> {
 pub(super) struct Columns<'a> {
     codebook: &'a Codebook,
     options: &'a ColumnOptions,
+    /// The sets that are written, and where the level stands among theirs.
+    sets: Option<(&'a ConformalSets, usize)>,
     names: Vec<String>,
 }
 
@@ -54,6 +59,7 @@ impl<'a> Columns<'a> {
     pub fn new(
         codebook: &'a Codebook,
         options: &'a ColumnOptions,
+        sets: Option<(&'a ConformalSets, usize)>,
         input: &[String],
     ) -> Result<Self> {
         let suffix = match &options.coder {
@@ -71,6 +77,10 @@ impl<'a> Columns<'a> {
                 let labels = tier.labels.iter();
                 names.extend(labels.map(|l| format!("{}{suffix}_p__{}", tier.name, l.name)));
             }
+            if sets.is_some() {
+                // Not as a coder's codes of the tier: a set is no code.
+                names.push(format!("{}_set{suffix}", tier.name));
+            }
         }
         for own in ["status", "reason"] {
             // A second coder of the same table has a status of its own.
@@ -84,7 +94,7 @@ impl<'a> Columns<'a> {
                 Some(_) => error.advise("choose another name for --as"),
             });
         }
-        Ok(Self { codebook, options, names })
+        Ok(Self { codebook, options, sets, names })
     }
 
     pub fn names(&self) -> &[String] {
@@ -140,6 +150,10 @@ impl<'a> Columns<'a> {
                 }
                 Some(CellProbability::Conditional) => cells.extend(self.given(tier, coded)),
             }
+            if let Some((sets, level)) = self.sets {
+                let own = &self.codebook.tiers[tier];
+                cells.push(sets.set(own, tier, decision, level).cell(own));
+            }
         }
         cells
     }
@@ -163,6 +177,25 @@ impl<'a> Columns<'a> {
     }
 }
 
+/// A bundle's sets, and where the level in per cent stands among theirs.
+///
+/// # Errors
+/// A usage error if it has none.
+pub(super) fn sets_of(decisions: &Decisions, level: u8) -> Result<(&ConformalSets, usize)> {
+    let sets = decisions.sets.as_ref().ok_or_else(|| {
+        Error::usage("the bundle has no conformal sets: it is of an earlier version")
+            .at("--sets")
+            .advise("leave it out, or train the bundle anew")
+    })?;
+    let place = sets.place(level).ok_or_else(|| {
+        let known = sets.levels.iter().map(|level| (f64::from(*level) / 100.0).to_string());
+        Error::usage(format!("the bundle has no sets for {}", f64::from(level) / 100.0))
+            .at("--sets")
+            .advise(format!("ask for one of {}", known.collect::<Vec<_>>().join(", ")))
+    })?;
+    Ok((sets, place))
+}
+
 fn figure(p: f64) -> String {
     format!("{p:.6}")
 }
@@ -171,6 +204,7 @@ fn figure(p: f64) -> String {
 mod tests {
     use super::*;
     use crate::codebook::GATED;
+    use crate::decision::{FittedOn, TierSets};
     use crate::heads::joint::decide;
 
     fn coded(codebook: &Codebook, yes: f64, topics: [f64; 2]) -> Coded {
@@ -179,9 +213,22 @@ mod tests {
         Coded { decision, asked, truncated: false }
     }
 
+    fn decisions(codebook: &Codebook) -> Decisions {
+        let mut decisions = Decisions::uncalibrated(codebook);
+        let tier = |least| TierSets { rows: 9, least: vec![least] };
+        decisions.sets = Some(ConformalSets {
+            fitted_on: FittedOn::Validation,
+            levels: vec![90],
+            tiers: vec![tier(Some(0.1)), tier(Some(0.4))],
+        });
+        decisions
+    }
+
     fn cells(options: &ColumnOptions, outcome: impl Fn(&Codebook) -> Coded) -> Vec<String> {
         let codebook = Codebook::parse(GATED, "b").unwrap();
-        let columns = Columns::new(&codebook, options, &[]).unwrap();
+        let decisions = decisions(&codebook);
+        let sets = options.sets.map(|level| sets_of(&decisions, level).unwrap());
+        let columns = Columns::new(&codebook, options, sets, &[]).unwrap();
         let coded = outcome(&codebook);
         let cells = columns.cells(&RowOutcome::Coded(&coded, false));
         cells.into_iter().map(|(name, cell)| format!("{name}={cell}")).collect()
@@ -213,6 +260,7 @@ mod tests {
         let mut options = ColumnOptions {
             coder: Some("confide".into()),
             probabilities: Some(CellProbability::Path),
+            sets: None,
         };
         let path = cells(&options, |book| coded(book, 0.8, [0.5, 0.1]));
         assert_eq!(path[3], "use__confide_p__no=0.200000");
@@ -227,13 +275,30 @@ mod tests {
     }
 
     #[test]
+    fn sets_stand_behind_their_tier() {
+        let options =
+            ColumnOptions { coder: Some("x".into()), sets: Some(90), ..ColumnOptions::default() };
+        let found = cells(&options, |book| coded(book, 0.8, [0.5, 0.1]));
+        assert_eq!(
+            (found[2].as_str(), found[5].as_str()),
+            ("use_set__x=yes|no", "topics_set__x=a")
+        );
+        let codebook = Codebook::parse(GATED, "b").unwrap();
+        let refused =
+            |decisions: &Decisions, level: u8| sets_of(decisions, level).err().unwrap().to_string();
+        assert!(refused(&decisions(&codebook), 80).contains("0.9"));
+        assert!(refused(&Decisions::uncalibrated(&codebook), 90).contains("--sets"));
+    }
+
+    #[test]
     fn columns_that_exist_are_refused() {
         let codebook = Codebook::parse(GATED, "b").unwrap();
         let columns = |coder: Option<&str>, input: &[&str]| {
             let options =
                 ColumnOptions { coder: coder.map(str::to_owned), ..ColumnOptions::default() };
             let input: Vec<String> = input.iter().map(|c| (*c).to_owned()).collect();
-            Columns::new(&codebook, &options, &input).map(|columns| columns.names.clone())
+            let columns = Columns::new(&codebook, &options, None, &input);
+            columns.map(|columns| columns.names.clone())
         };
         for taken in ["use", "topics_p", "status", "reason"] {
             let error = columns(None, &["text", taken]).unwrap_err().to_string();

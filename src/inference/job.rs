@@ -5,8 +5,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 
-use super::coder::{CodedTexts, Coder};
-use super::columns::{ColumnOptions, Columns, RowOutcome};
+use sha2::{Digest, Sha256};
+
+use super::budget::{Worth, expected_wrong};
+use super::coder::{Coded, CodedTexts, Coder};
+use super::columns::{ColumnOptions, Columns, RowOutcome, sets_of};
 use super::partial::{PartialSink, Work, find_work};
 use super::places::Places;
 use super::sink::{Sink, StreamSink, output_format};
@@ -15,6 +18,7 @@ use super::state::{Counts, WorkPlan};
 use super::window::{pass_over, read_window};
 use crate::bundle::Bundle;
 use crate::corpus::{Defect, Row, TableReader};
+use crate::decision::ReviewRule;
 use crate::error::{Error, Kind, Result};
 
 /// Where the coded table goes.
@@ -33,6 +37,10 @@ pub struct Job<'a> {
     pub source: &'a Source,
     /// The columns that are added.
     pub columns: &'a ColumnOptions,
+    /// Which texts are for review.
+    pub rule: Option<&'a ReviewRule>,
+    /// How many rows more are chosen for review, those whose hand coding helps most.
+    pub budget: Option<u64>,
     /// Where the table goes.
     pub destination: Destination<'a>,
     /// Whether an output that exists, and unfinished work, are discarded.
@@ -54,7 +62,7 @@ pub trait Observer {
 /// Codes a corpus; every row of the input becomes a row of the output, in order.
 ///
 /// # Errors
-/// Usage errors for an output in the way, data errors for a table that cannot be read,
+/// Usage errors for an output in the way or a budget for a stream, data errors for a table that cannot be read,
 /// resource errors for a disk that is full, and interrupted once `stop` is set. After the last
 /// two the same job continues after its last whole window.
 ///
@@ -65,15 +73,26 @@ pub fn classify(job: Job, stop: &AtomicBool, observer: &mut dyn Observer) -> Res
     if let Destination::File(path) = &job.destination {
         Places::new(path).spare(source.path())?;
     }
+    if job.budget.is_some() && matches!(job.destination, Destination::Stream(..)) {
+        return Err(Error::usage("rows are chosen once all are coded: the output must be a file")
+            .at("--review-budget")
+            .advise("name a file: -o coded.csv"));
+    }
     let mut reader = source.open()?;
     let text = reader.roles(source.options())?.text;
     let bundle = &job.bundles[0];
-    let columns = Columns::new(bundle.codebook(), job.columns, reader.columns())
+    let sets = match job.columns.sets {
+        Some(level) => Some(sets_of(bundle.decisions(), level)?),
+        None => None,
+    };
+    let columns = Columns::new(bundle.codebook(), job.columns, sets, reader.columns())
         .map_err(|e| e.at(reader.name().to_owned()))?;
     let all = [reader.columns(), columns.names()].concat();
     let flag = source.options().format.as_deref();
     let format = |path: Option<&Path>| output_format(path, source.path(), flag, reader.format());
-    let table = Table { coder: Coder::new(job.bundles), bundle, columns, text };
+    let (rule, has_budget) = (job.rule, job.budget.is_some());
+    let coder = Coder::new(job.bundles);
+    let table = Table { coder, bundle, columns, text, rule, has_budget };
     let (places, format) = match job.destination {
         Destination::File(path) => (Places::new(path), format(Some(path))?),
         Destination::Stream(stream, name) => {
@@ -82,7 +101,7 @@ pub fn classify(job: Job, stop: &AtomicBool, observer: &mut dyn Observer) -> Res
             return table.code(&mut reader, &mut sink, Counts::default(), stop, observer);
         }
     };
-    let plan = WorkPlan::new(job.bundles, source, job.columns, job.kernel)?;
+    let plan = WorkPlan::new(job.bundles, source, job.columns, job.budget, job.kernel)?;
     let resumed = match find_work(&places, &plan, job.force)? {
         Work::Finished(counts) => return Ok(counts),
         Work::Resumed(state) => Some(*state),
@@ -98,7 +117,7 @@ pub fn classify(job: Job, stop: &AtomicBool, observer: &mut dyn Observer) -> Res
         }
     }
     match table.code(&mut reader, &mut sink, counts, stop, observer) {
-        Ok(counts) => sink.finish().map(|()| counts),
+        Ok(_) => sink.finish(),
         Err(error) => {
             // Only a lack of room, or the user's wish, can be mended with the same input.
             if !matches!(error.kind(), Kind::Resource | Kind::Interrupted) {
@@ -115,6 +134,9 @@ struct Table<'a> {
     bundle: &'a Bundle,
     columns: Columns<'a>,
     text: usize,
+    rule: Option<&'a ReviewRule>,
+    /// Whether rows are chosen once all are coded.
+    has_budget: bool,
 }
 
 /// The rows of a window and what is said of their texts.
@@ -197,15 +219,27 @@ impl Table<'_> {
             } else {
                 let coded = coded.get(next);
                 next += 1;
-                let rule = self.bundle.decisions().review.as_ref();
-                let review = rule.is_some_and(|rule| rule.applies(&coded.decision.path));
+                let review = self.rule.is_some_and(|rule| rule.applies(&coded.decision.path));
                 counts.review += u64::from(review);
                 counts.truncated += u64::from(coded.truncated);
                 RowOutcome::Coded(coded, review)
             };
             sink.row(row, &self.columns.cells(&outcome))?;
+            if self.has_budget {
+                sink.worth(match outcome {
+                    RowOutcome::Coded(coded, _) => Some(self.worth(row, coded)),
+                    _ => None,
+                })?;
+            }
         }
         Ok(())
+    }
+
+    fn worth(&self, row: &Row, coded: &Coded) -> Worth {
+        let digest = Sha256::digest(row.cell(self.text));
+        let first = std::array::from_fn(|at| digest[at]);
+        let wrong = expected_wrong(self.bundle.codebook(), &coded.decision);
+        Worth { wrong, text: u64::from_le_bytes(first) }
     }
 }
 

@@ -3,11 +3,14 @@
 //! Rows are read in windows whose borders follow from the table alone, so that a resumed job
 //! forms the same windows, the same batches and therefore the same bytes as an unbroken one.
 
+mod budget;
 mod coder;
 mod columns;
 mod job;
+mod ledger;
 mod partial;
 mod places;
+mod second_pass;
 mod sink;
 mod source;
 mod state;

@@ -1,10 +1,16 @@
 //! Unfinished work in `<output>.partial/`, and how it becomes the output.
 
+#[cfg(test)]
+mod tests;
+
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::Path;
 
+use super::budget::{Worth, choose};
+use super::ledger::Ledger;
 use super::places::Places;
+use super::second_pass::mark_rows;
 use super::sink::Sink;
 use super::state::{Counts, State, WorkPlan};
 use crate::corpus::{Format, Row, TableWriter, refuse_existing};
@@ -74,6 +80,10 @@ pub(super) struct PartialSink {
     state: State,
     coded: TableWriter<BufWriter<File>>,
     rejects: TableWriter<BufWriter<File>>,
+    /// What hand coding rows is worth, if some are to be chosen.
+    ledger: Option<Ledger>,
+    format: Format,
+    columns: Vec<String>,
 }
 
 impl PartialSink {
@@ -125,7 +135,12 @@ impl PartialSink {
                 TableWriter::resume(list, list_format, &listed),
             )
         };
-        let mut sink = Self { places: places.clone(), state, coded, rejects };
+        let ledger = match state.plan.budget {
+            Some(_) => Some(Ledger::open(&places.worth(), state.counts.rows)?),
+            None => None,
+        };
+        let (places, columns) = (places.clone(), columns.to_vec());
+        let mut sink = Self { places, state, coded, rejects, ledger, format, columns };
         if fresh {
             sink.save()?;
         }
@@ -136,17 +151,29 @@ impl PartialSink {
         let failed = |e: std::io::Error| Error::writing(&self.places.output, &e);
         self.state.bytes = durable(&mut self.coded).map_err(failed)?;
         self.state.reject_bytes = durable(&mut self.rejects).map_err(failed)?;
+        if let Some(ledger) = &mut self.ledger {
+            ledger.save()?;
+        }
         self.state.write(&self.places.state())
     }
 
-    /// Gives the output its name.
+    /// Chooses rows for hand coding, if so many are to be chosen, and gives the output its name.
     ///
     /// # Errors
     /// If it cannot be written or renamed; the same command then tries again.
-    pub fn finish(mut self) -> Result<()> {
+    pub fn finish(mut self) -> Result<Counts> {
+        if let Some(budget) = self.state.plan.budget {
+            self.save()?;
+            let rows = Ledger::read(&self.places.worth(), self.state.counts.rows)?;
+            let chosen = choose(&rows, budget);
+            let (part, marked) = (self.places.part(), self.places.chosen());
+            let new = mark_rows(&part, &marked, self.format, &self.columns, &chosen)?;
+            self.state.counts.review += new;
+        }
         self.state.finished = true;
         self.save()?;
-        self.places.settle(&self.state.counts)
+        self.places.settle(&self.state.counts)?;
+        Ok(self.state.counts)
     }
 
     /// Removes the work, which nothing can complete.
@@ -178,6 +205,10 @@ impl Sink for PartialSink {
         Ok(())
     }
 
+    fn worth(&mut self, worth: Option<Worth>) -> Result<()> {
+        self.ledger.as_mut().map_or(Ok(()), |ledger| ledger.add(worth))
+    }
+
     fn commit(&mut self, counts: &Counts) -> Result<()> {
         self.state.counts = *counts;
         self.save()
@@ -203,126 +234,4 @@ fn durable(writer: &mut TableWriter<BufWriter<File>>) -> std::io::Result<u64> {
     sink.flush()?;
     sink.get_mut().sync_data()?;
     sink.get_mut().stream_position()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::corpus::Defect;
-    use tempfile::TempDir;
-
-    const CSV: Format = Format::Csv { delimiter: b',' };
-
-    fn row(number: u64, defect: Option<Defect>) -> Row {
-        Row { number, line: number + 1, cells: vec![format!("t{number}")], json: None, defect }
-    }
-
-    fn open(places: &Places, resumed: Option<State>) -> PartialSink {
-        let columns = ["text".to_owned(), "status".to_owned()];
-        PartialSink::open(places, WorkPlan::invented(), resumed, CSV, &columns).unwrap()
-    }
-
-    fn write(sink: &mut PartialSink, numbers: std::ops::Range<u64>) {
-        for number in numbers {
-            let defect = (number == 2).then_some(Defect::Ragged { columns: 1, cells: 3 });
-            sink.row(&row(number, defect), &[("status", "ok".into())]).unwrap();
-        }
-    }
-
-    fn counts(rows: u64) -> Counts {
-        Counts { rows, rejected: 1, ..Counts::default() }
-    }
-
-    fn find(places: &Places) -> Work {
-        find_work(places, &WorkPlan::invented(), false).unwrap()
-    }
-
-    const WHOLE: &str = "text,status\nt1,ok\nt2,ok\nt3,ok\nt4,ok\n";
-    const LIST: &str = "row,line,reason,detail\n2,3,ragged_row,3 cells where the header has 1\n";
-
-    /// Finished work of which nothing has its name yet.
-    fn unnamed() -> (TempDir, Places) {
-        let folder = tempfile::tempdir().unwrap();
-        let places = Places::new(&folder.path().join("o.csv"));
-        let mut sink = open(&places, None);
-        write(&mut sink, 1..5);
-        sink.state.finished = true;
-        sink.commit(&counts(4)).unwrap();
-        drop(sink);
-        (folder, places)
-    }
-
-    fn stands_whole(folder: &TempDir, places: &Places) {
-        assert_eq!(std::fs::read_to_string(&places.output).unwrap(), WHOLE);
-        assert_eq!(std::fs::read_to_string(&places.rejects).unwrap(), LIST);
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
-    }
-
-    #[test]
-    fn what_comes_after_the_last_window_is_cut() {
-        let folder = tempfile::tempdir().unwrap();
-        let places = Places::new(&folder.path().join("o.csv"));
-        let mut sink = open(&places, None);
-        write(&mut sink, 1..3);
-        sink.commit(&counts(2)).unwrap();
-        write(&mut sink, 3..4);
-        sink.coded.sink().flush().unwrap();
-        drop(sink);
-        let Work::Resumed(state) = find(&places) else { panic!("nothing to resume") };
-        assert_eq!(state.counts.rows, 2);
-        let mut sink = open(&places, Some(*state));
-        write(&mut sink, 3..5);
-        sink.commit(&counts(4)).unwrap();
-        sink.finish().unwrap();
-        stands_whole(&folder, &places);
-        assert!(find_work(&places, &WorkPlan::invented(), false).is_err(), "the output stands");
-    }
-
-    #[test]
-    fn a_kill_between_the_names_is_mended() {
-        // Before the first, between the two, and after both.
-        for named in 0..3 {
-            let (folder, places) = unnamed();
-            if named > 0 {
-                std::fs::rename(places.list(), &places.rejects).unwrap();
-            }
-            if named > 1 {
-                std::fs::rename(places.part(), &places.output).unwrap();
-            }
-            let Work::Finished(done) = find(&places) else { panic!("it was finished") };
-            assert_eq!(done, counts(4));
-            stands_whole(&folder, &places);
-        }
-    }
-
-    #[test]
-    fn a_file_that_came_in_between_is_not_replaced() {
-        let (_folder, places) = unnamed();
-        std::fs::write(&places.output, "mine").unwrap();
-        assert!(find_work(&places, &WorkPlan::invented(), false).is_err());
-        assert_eq!(std::fs::read_to_string(&places.output).unwrap(), "mine");
-    }
-
-    #[test]
-    fn a_part_that_is_too_short_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let places = Places::new(&folder.path().join("o.csv"));
-        drop(open(&places, None));
-        std::fs::write(places.part(), "te").unwrap();
-        let Work::Resumed(state) = find(&places) else { panic!("nothing to resume") };
-        let columns = ["text".to_owned()];
-        let error = PartialSink::open(&places, WorkPlan::invented(), Some(*state), CSV, &columns);
-        assert_eq!(error.err().map(|e| e.exit_code()), Some(2));
-    }
-
-    #[test]
-    fn a_stream_begins_anew() {
-        let folder = tempfile::tempdir().unwrap();
-        let places = Places::new(&folder.path().join("o.csv"));
-        let plan = || WorkPlan::invented().with_input(None);
-        drop(PartialSink::open(&places, plan(), None, CSV, &["text".to_owned()]).unwrap());
-        assert!(matches!(find_work(&places, &plan(), false), Ok(Work::Fresh)));
-        let other = find_work(&places, &WorkPlan::invented(), false);
-        assert_eq!(other.err().map(|e| e.exit_code()), Some(2));
-    }
 }

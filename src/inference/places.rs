@@ -9,6 +9,8 @@ use crate::error::{Error, Result};
 const STATE: &str = "state.json";
 const PART: &str = "coded.part";
 const REJECTS: &str = "rejects.part";
+const WORTH: &str = "worth.part";
+const CHOSEN: &str = "chosen.part";
 
 /// The names that one coding uses.
 #[derive(Clone, Debug)]
@@ -59,6 +61,16 @@ impl Places {
         self.folder.join(REJECTS)
     }
 
+    /// What hand coding each row is worth.
+    pub fn worth(&self) -> PathBuf {
+        self.folder.join(WORTH)
+    }
+
+    /// The output with the rows marked that were chosen among all.
+    pub fn chosen(&self) -> PathBuf {
+        self.folder.join(CHOSEN)
+    }
+
     /// How far the work has come.
     pub fn state(&self) -> PathBuf {
         self.folder.join(STATE)
@@ -70,7 +82,8 @@ impl Places {
         for entry in entries.flatten() {
             let name = entry.file_name();
             let name = name.to_string_lossy();
-            if name == PART || name == REJECTS || name.starts_with(STATE) {
+            let is_ours = [PART, REJECTS, WORTH, CHOSEN].contains(&name.as_ref());
+            if is_ours || name.starts_with(STATE) {
                 // What cannot be removed keeps the folder in place, where the user sees it.
                 let _ = std::fs::remove_file(entry.path());
             }
@@ -88,6 +101,7 @@ impl Places {
         if counts.rejected > 0 {
             rename(self.list(), &self.rejects)?;
         }
+        rename(self.chosen(), &self.part())?;
         rename(self.part(), &self.output)?;
         let parent = self.output.parent().filter(|p| !p.as_os_str().is_empty());
         if let Ok(folder) = File::open(parent.unwrap_or(Path::new("."))) {

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
+use super::budget::Worth;
 use super::state::Counts;
 use crate::corpus::{Format, Row, TableWriter};
 use crate::error::{Error, Result};
@@ -11,6 +12,8 @@ use crate::error::{Error, Result};
 pub(super) trait Sink {
     /// Writes one row with its added cells.
     fn row(&mut self, row: &Row, cells: &[(&str, String)]) -> Result<()>;
+    /// Notes what hand coding that row is worth, if it could be coded.
+    fn worth(&mut self, worth: Option<Worth>) -> Result<()>;
     /// Makes a whole window durable.
     fn commit(&mut self, counts: &Counts) -> Result<()>;
 }
@@ -37,6 +40,10 @@ impl<'a> StreamSink<'a> {
 impl Sink for StreamSink<'_> {
     fn row(&mut self, row: &Row, cells: &[(&str, String)]) -> Result<()> {
         self.writer.write(row, cells).map_err(|e| Error::writing(Path::new(self.name), &e))
+    }
+
+    fn worth(&mut self, _: Option<Worth>) -> Result<()> {
+        Ok(())
     }
 
     fn commit(&mut self, _: &Counts) -> Result<()> {

@@ -44,6 +44,8 @@ pub(super) struct WorkPlan {
     /// Digest of how texts are masked.
     redaction: Option<String>,
     columns: ColumnOptions,
+    /// Rows that are chosen among all for hand coding.
+    pub budget: Option<u64>,
 }
 
 impl WorkPlan {
@@ -55,6 +57,7 @@ impl WorkPlan {
         bundles: &[Bundle],
         source: &Source,
         columns: &ColumnOptions,
+        budget: Option<u64>,
         kernel: &str,
     ) -> Result<Self> {
         let read = source.options().clone();
@@ -70,6 +73,7 @@ impl WorkPlan {
             text: read.text,
             redaction: read.redaction.map(|redaction| redaction.digest()),
             columns: columns.clone(),
+            budget,
         })
     }
 
@@ -92,6 +96,8 @@ impl WorkPlan {
             ("--text", self.text == other.text),
             ("--as", self.columns.coder == other.columns.coder),
             ("--probabilities", self.columns.probabilities == other.columns.probabilities),
+            ("--sets", self.columns.sets == other.columns.sets),
+            ("--review-budget", self.budget == other.budget),
         ];
         pairs.iter().filter(|(_, same)| !same).map(|(name, _)| *name).collect()
     }
@@ -159,7 +165,13 @@ impl WorkPlan {
             text: None,
             redaction: None,
             columns: ColumnOptions::default(),
+            budget: None,
         }
+    }
+
+    /// The same plan with rows chosen among all.
+    pub fn with_budget(self, budget: u64) -> Self {
+        Self { budget: Some(budget), ..self }
     }
 
     /// The same plan for another input, or for one that can be read only once.

@@ -143,6 +143,9 @@ pub struct Recipe {
     pub lora_rank_stabilised: bool,
     /// The linear maps that are adapted, by the ends of their names; `all-linear` names all.
     pub lora_targets: Vec<String>,
+    /// The largest share of wrong texts, those with a wrong code in any tier, among the texts that
+    /// are not for review; 0: no text is for review.
+    pub review_risk: f64,
     /// Seconds between checkpoints; they do not change the result.
     pub checkpoint_seconds: f64,
 }
@@ -193,6 +196,7 @@ impl Default for Recipe {
             lora_dropout: 0.05,
             lora_rank_stabilised: false,
             lora_targets: vec!["all-linear".into()],
+            review_risk: 0.0,
             checkpoint_seconds: 30.0,
         }
     }
@@ -323,6 +327,7 @@ impl Recipe {
             ("lexical_penalty", self.lexical_penalty, 1e-6, 1e6),
             ("lora_alpha", self.lora_alpha, 0.0, 1e6),
             ("lora_dropout", self.lora_dropout, 0.0, 0.9),
+            ("review_risk", self.review_risk, 0.0, 1.0),
             ("checkpoint_seconds", self.checkpoint_seconds, 0.0, 1e6),
         ];
         for (name, value, low, high) in numbers {

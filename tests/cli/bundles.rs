@@ -93,7 +93,7 @@ pub fn bundle_of(
         heads.insert(format!("{}.bias", tier.name), bias);
     }
     let mut decisions = Decisions::uncalibrated(&codebook);
-    decisions.review = review.map(|below| ReviewRule { below });
+    decisions.review = review.map(|below| ReviewRule { below, risk: None });
     let words = || "tiny".to_owned();
     let manifest = Manifest {
         format: 1,

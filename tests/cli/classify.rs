@@ -42,7 +42,7 @@ fn records(text: &str, delimiter: u8) -> Vec<Vec<String>> {
 }
 
 /// Each data row as a map from column to cell.
-fn rows(text: &str) -> Vec<BTreeMap<String, String>> {
+pub fn rows(text: &str) -> Vec<BTreeMap<String, String>> {
     let mut records = records(text, b',').into_iter();
     let header = records.next().unwrap();
     records.map(|r| header.iter().cloned().zip(r).collect()).collect()

@@ -10,7 +10,7 @@ use crate::harness::{Folder, command};
 const ARGS: [&str; 5] = ["classify", "b", "t.csv", "-o", "o.csv"];
 
 /// Several windows of texts, a few rows of them broken, empty or equal.
-fn table() -> String {
+pub fn table() -> String {
     let mut table = "id,text,note\n".to_string();
     for row in 0..20_000 {
         match row % 500 {
@@ -23,7 +23,7 @@ fn table() -> String {
     table
 }
 
-fn start(folder: &Folder, args: &[&str]) -> Child {
+pub fn start(folder: &Folder, args: &[&str]) -> Child {
     command(folder.root())
         .args(args)
         .stdin(Stdio::null())
@@ -41,7 +41,7 @@ fn rows_done(folder: &Folder) -> Option<u64> {
 }
 
 /// Waits until at least so many rows are done.
-fn wait_for(folder: &Folder, rows: u64) {
+pub fn wait_for(folder: &Folder, rows: u64) {
     let begun = Instant::now();
     while rows_done(folder).is_none_or(|done| done < rows) {
         assert!(begun.elapsed() < Duration::from_secs(300), "nothing happens");
@@ -49,7 +49,7 @@ fn wait_for(folder: &Folder, rows: u64) {
     }
 }
 
-fn signal(child: &Child, name: &str) {
+pub fn signal(child: &Child, name: &str) {
     let done = Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
     assert!(done.success());
 }

@@ -31,6 +31,7 @@ mod pull;
 mod quickstart;
 mod redact;
 mod report;
+mod review;
 mod samples;
 mod split;
 mod tables;
