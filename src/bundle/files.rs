@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use super::manifest::FileDigests;
+use super::store::Store;
 use super::{CODEBOOK, DECISION, HEADS, MANIFEST, Manifest, ROUNDED};
 use crate::codebook::{Codebook, hex_sha256};
 use crate::decision::Decisions;
 use crate::encoder::{
-    ADAPTER_CONFIG, ADAPTER_WEIGHTS, EncoderConfig, ModelFiles, POOLING_QUERY, Parameters, Pooling,
-    Quantised, TensorSpec, load_weights, quantised_shapes,
+    ADAPTER_CONFIG, ADAPTER_WEIGHTS, AdapterFiles, EncoderConfig, ModelFiles, POOLING_QUERY,
+    Parameters, Pooling, Quantised, TensorSpec, load_weights, quantised_shapes,
 };
 use crate::error::{Error, Result};
 use crate::heads::lexical::LexicalHeads;
@@ -35,31 +36,27 @@ impl BundleFiles {
     ///
     /// # Errors
     /// If a file is missing, damaged, or does not belong to the others; it is named.
-    pub fn read(folder: &Path, base: Option<&str>) -> Result<Self> {
-        if !folder.is_dir() {
-            return Err(Error::model("there is no bundle here")
-                .at(folder.display().to_string())
-                .advise("name the folder that 'confide train -o' wrote"));
-        }
-        let manifest_bytes = read(folder, MANIFEST)?;
-        let (manifest, digests) = Manifest::parse(&manifest_bytes, &place(folder, MANIFEST))?;
-        let whole = |name: &str, bytes: &[u8]| digests.check(name, bytes, &place(folder, name));
-        let codebook_text = read(folder, CODEBOOK)?;
+    pub fn read(bundle: &Path, base: Option<&str>) -> Result<Self> {
+        let store = Store::find(bundle)?;
+        let manifest_bytes = store.read(MANIFEST)?;
+        let (manifest, digests) = Manifest::parse(&manifest_bytes, &store.place(MANIFEST))?;
+        let whole = |name: &str, bytes: &[u8]| digests.check(name, bytes, &store.place(name));
+        let codebook_text = store.read(CODEBOOK)?;
         whole(CODEBOOK, &codebook_text)?;
-        let codebook = String::from_utf8(codebook_text.clone())
-            .map_err(|_| Error::model("not a codebook").at(place(folder, CODEBOOK)))
+        let codebook = String::from_utf8(codebook_text.into_owned())
+            .map_err(|_| Error::model("not a codebook").at(store.place(CODEBOOK)))
             .and_then(|text| {
-                Codebook::parse(&text, &place(folder, CODEBOOK))
+                Codebook::parse(&text, &store.place(CODEBOOK))
                     .map_err(|e| Error::model(format!("the bundle's codebook is damaged: {e}")))
             })?;
         if codebook.digest() != manifest.codebook {
             return Err(Error::model("this is not the codebook that the bundle was trained with")
-                .at(place(folder, CODEBOOK))
+                .at(store.place(CODEBOOK))
                 .advise("copy the whole bundle again, or train it anew"));
         }
-        let files = encoder_files(folder, &manifest, &digests, base)?;
+        let files = encoder_files(store, &manifest, &digests, base)?;
         let config = files.config()?;
-        let head_bytes = read(folder, HEADS)?;
+        let head_bytes = store.read(HEADS)?;
         whole(HEADS, &head_bytes)?;
         let hidden = config.hidden_size();
         let mut specs = manifest.heads.stored(&codebook, hidden);
@@ -67,20 +64,20 @@ impl BundleFiles {
             let (name, shape) = (POOLING_QUERY.into(), vec![hidden]);
             specs.push(TensorSpec { name, shape, depth: usize::MAX, effective: true });
         }
-        let head_tensors = load_weights(&head_bytes, &specs, &place(folder, HEADS))?;
-        let lexical = LexicalHeads::read(&head_bytes, &codebook, &place(folder, HEADS))?;
-        let decision_bytes = read(folder, DECISION)?;
+        let head_tensors = load_weights(&head_bytes, &specs, &store.place(HEADS))?;
+        let lexical = LexicalHeads::read(&head_bytes, &codebook, &store.place(HEADS))?;
+        let decision_bytes = store.read(DECISION)?;
         whole(DECISION, &decision_bytes)?;
-        let decisions = Decisions::from_json(&decision_bytes, &place(folder, DECISION), &codebook)?;
+        let decisions = Decisions::from_json(&decision_bytes, &store.place(DECISION), &codebook)?;
         let mut parameters = files.parameters(&config)?;
         if let EncoderConfig::Bert(config) = &config
             && digests.lists(ROUNDED)
         {
-            let bytes = read(folder, ROUNDED)?;
+            let bytes = store.read(ROUNDED)?;
             whole(ROUNDED, &bytes)?;
             let shapes = quantised_shapes(config);
             let shape = |module: &str| shapes.get(module).copied();
-            let rounded = Quantised::from_bytes(&bytes, shape, &place(folder, ROUNDED))?;
+            let rounded = Quantised::from_bytes(&bytes, shape, &store.place(ROUNDED))?;
             parameters = parameters.rounded(rounded);
         }
         Ok(Self {
@@ -100,14 +97,16 @@ impl BundleFiles {
 /// The encoder's files: the bundle's own, or its adapter on a base of the digest that the
 /// manifest holds.
 fn encoder_files(
-    folder: &Path,
+    store: Store,
     manifest: &Manifest,
     digests: &FileDigests,
     base: Option<&str>,
 ) -> Result<ModelFiles> {
-    let name = folder.display().to_string();
-    let whole = |file: &str, bytes: &[u8]| digests.check(file, bytes, &place(folder, file));
-    if !digests.lists(ADAPTER_WEIGHTS) {
+    let name = store.name();
+    let whole = |file: &str, bytes: &[u8]| digests.check(file, bytes, &store.place(file));
+    if let Store::Folder(folder) = store
+        && !digests.lists(ADAPTER_WEIGHTS)
+    {
         let files = ModelFiles::read(folder, &name)?;
         whole("config.json", &files.config)?;
         whole("tokenizer.json", &files.tokenizer)?;
@@ -131,28 +130,14 @@ fn encoder_files(
         .advise("name the encoder that it was trained on with --base"));
     }
     for file in ["config.json", "tokenizer.json"] {
-        whole(file, &read(folder, file)?)?;
+        whole(file, &store.read(file)?)?;
     }
-    let files = ModelFiles::adapted(folder, &name, base)?;
-    if let Some(adapter) = &files.adapter {
-        whole(ADAPTER_CONFIG, &adapter.config)?;
-        whole(ADAPTER_WEIGHTS, &adapter.weights)?;
-    }
-    Ok(files)
-}
-
-fn place(folder: &Path, file: &str) -> String {
-    folder.join(file).display().to_string()
-}
-
-fn read(folder: &Path, file: &str) -> Result<Vec<u8>> {
-    std::fs::read(folder.join(file)).map_err(|e| {
-        let what = match e.kind() {
-            std::io::ErrorKind::NotFound => "the bundle lacks this file".to_owned(),
-            kind => format!("the file cannot be read: {kind}"),
-        };
-        Error::model(what)
-            .at(place(folder, file))
-            .advise("copy the whole bundle again, or train it anew")
-    })
+    let adapter = AdapterFiles {
+        config: store.read(ADAPTER_CONFIG)?.into_owned(),
+        weights: store.read(ADAPTER_WEIGHTS)?.into_owned(),
+        place: name.clone(),
+    };
+    whole(ADAPTER_CONFIG, &adapter.config)?;
+    whole(ADAPTER_WEIGHTS, &adapter.weights)?;
+    base.with(&name, adapter)
 }

@@ -5,6 +5,7 @@ mod export;
 mod figures;
 mod files;
 mod manifest;
+mod store;
 mod write;
 
 pub use export::{Exported, export_merged, export_tier};
@@ -12,6 +13,7 @@ pub use figures::{CrossValidation, LabelRows, SetRows, TierFigures, TierRows};
 use files::BundleFiles;
 use manifest::FileDigests;
 pub use manifest::{Manifest, PrecisionFigures};
+pub use store::SHIPPED_BUNDLES;
 pub use write::BundleWriter;
 
 use std::path::{Path, PathBuf};
@@ -87,7 +89,7 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// Opens a bundle; `base` says where the encoder of a bundle with an adapter is, if it is
+    /// Opens a bundle, by its folder or a shipped name; `base` says where the encoder of a bundle with an adapter is, if it is
     /// not found by the name that the manifest gives; `request` where and how it computes.
     ///
     /// # Errors

@@ -11,19 +11,20 @@ use serde_json::{Value, json};
 use super::compute::{PrecisionArgs, tell_precision};
 use super::input::InputArgs;
 use super::messages::Messages;
+use super::new_table::NewTable;
 use super::table::{Table, figure, print, print_json};
 use super::training_rows::{text_digest, usable};
 use super::{Global, Outcome};
 use crate::bundle::Bundle;
-use crate::codebook::{Code, hex_sha256};
+use crate::codebook::{Code, Codebook, hex_sha256};
 use crate::corpus::{GoldRow, GoldTable, Split, WholeFile, read_gold, refuse_existing};
-use crate::decision::both_views;
+use crate::decision::{Answers, both_views};
 use crate::error::{Error, Result};
 use crate::evaluation::reliability::reliability;
 use crate::evaluation::review::{Reviewed, SetsJudged, sets_judged};
 use crate::evaluation::uncertainty::intervals;
 use crate::evaluation::{Evaluation, evaluate};
-use crate::training::RunFolder;
+use crate::training::{RunFolder, TextLogits};
 
 /// Scores a bundle against gold codes, tier by tier, given gold gates and as it is used
 #[derive(Debug, Args)]
@@ -44,6 +45,10 @@ pub struct EvaluateArgs {
     /// A folder for metrics.json
     #[arg(short, long, value_name = "DIR", env = "CONFIDE_OUTPUT")]
     output: Option<PathBuf>,
+    /// A table of every scored row's id, gold codes and codes in both views (TIER, TIER__oracle,
+    /// TIER__pipeline), without its text
+    #[arg(long, value_name = "FILE", env = "CONFIDE_ANSWERS")]
+    answers: Option<PathBuf>,
     /// Which rows to score [default: test; all where there is no split column]
     #[arg(long, value_enum, env = "CONFIDE_SPLIT")]
     split: Option<Chosen>,
@@ -81,14 +86,22 @@ pub fn run(args: &EvaluateArgs, global: &Global) -> Result<Outcome> {
     if let Some(metrics) = &metrics {
         refuse_existing(metrics, args.force)?;
     }
+    if let Some(table) = &args.answers {
+        refuse_existing(table, args.force)?;
+    }
     let request = args.precision.request(global, &messages)?;
     let bundle = Bundle::load(&args.bundle, args.base.as_deref(), &request)?;
     tell_precision(&bundle, request.precision, &messages);
     let table = read_gold(&args.data, bundle.codebook(), &args.input.options(), None)?;
     let rows = chosen(usable(table, &messages)?, args.split)?;
-    let evaluation = evaluate_rows(&bundle, &rows, &messages)?;
+    let given = answers(&bundle, &rows, &messages)?;
+    let evaluation = score(&bundle, &rows, &given)?;
     if args.split.is_none_or(|split| split == Chosen::Test) {
         count_scoring(&bundle, &rows, &messages)?;
+    }
+    if let Some(path) = &args.answers {
+        write_answers(path, bundle.codebook(), &rows, &given)?;
+        messages.note(&format!("wrote {}", path.display()));
     }
     let document = serde_json::to_value(&evaluation)
         .map_err(|e| Error::resource(format!("the figures cannot be written: {e}")))?;
@@ -131,6 +144,17 @@ pub(super) fn evaluate_rows(
     rows: &[GoldRow],
     messages: &Messages,
 ) -> Result<Evaluation> {
+    score(bundle, rows, &answers(bundle, rows, messages)?)
+}
+
+/// What a bundle says of each row.
+struct Given {
+    logits: TextLogits,
+    answers: Vec<Answers>,
+}
+
+/// Has the bundle code rows, with a warning where some were used in training.
+fn answers(bundle: &Bundle, rows: &[GoldRow], messages: &Messages) -> Result<Given> {
     let used = used_in_training(bundle.path(), rows)?;
     if used > 0 {
         messages.warn(&format!(
@@ -142,20 +166,47 @@ pub(super) fn evaluate_rows(
     let logits = bundle.logits(&bundle.read(&texts)?, &AtomicBool::new(false))?;
     let gold: Vec<&[Code]> = rows.iter().map(|row| row.codes.as_slice()).collect();
     let answers = both_views(bundle.codebook(), bundle.decisions(), &logits, &gold);
+    Ok(Given { logits, answers })
+}
+
+/// Writes every row's id, gold codes and codes in both views.
+fn write_answers(path: &Path, codebook: &Codebook, rows: &[GoldRow], given: &Given) -> Result<()> {
+    let mut columns = vec!["id".to_owned()];
+    for tier in &codebook.tiers {
+        let name = &tier.name;
+        columns.extend([name.clone(), format!("{name}__oracle"), format!("{name}__pipeline")]);
+    }
+    let mut table = NewTable::begin(path, &columns, None)?;
+    for (row, answers) in rows.iter().zip(&given.answers) {
+        let mut cells = vec![row.id.clone()];
+        for tier in 0..codebook.tiers.len() {
+            for codes in [&row.codes, &answers.oracle, &answers.pipeline.codes] {
+                cells.push(codebook.display_cell(tier, &codes[tier]));
+            }
+        }
+        table.row(cells)?;
+    }
+    table.finish()?;
+    Ok(())
+}
+
+fn score(bundle: &Bundle, rows: &[GoldRow], given: &Given) -> Result<Evaluation> {
+    let Given { logits, answers } = given;
+    let gold: Vec<&[Code]> = rows.iter().map(|row| row.codes.as_slice()).collect();
     let (codebook, decisions) = (bundle.codebook(), bundle.decisions());
-    let reliability = reliability(codebook, decisions, &logits, &gold, &answers);
+    let reliability = reliability(codebook, decisions, logits, &gold, answers);
     let groups = groups(rows);
     let groups = groups.as_deref();
     let review = decisions.review.as_ref();
-    let review = review.map(|rule| Reviewed::of(codebook, rule, &answers, &gold, groups));
+    let review = review.map(|rule| Reviewed::of(codebook, rule, answers, &gold, groups));
     let sets: Vec<Vec<SetsJudged>> = (codebook.tiers.iter().enumerate())
         .map(|(at, tier)| match &decisions.sets {
-            Some(sets) => sets_judged(sets, tier, at, &answers, &gold, groups),
+            Some(sets) => sets_judged(sets, tier, at, answers, &gold, groups),
             None => Vec::new(),
         })
         .collect();
     let (oracle, pipeline): (Vec<Vec<Code>>, Vec<Vec<Code>>) =
-        answers.into_iter().map(|a| (a.oracle, a.pipeline.codes)).unzip();
+        answers.iter().map(|a| (a.oracle.clone(), a.pipeline.codes.clone())).unzip();
     let gold: Vec<Vec<Code>> = rows.iter().map(|row| row.codes.clone()).collect();
     let mut evaluation = evaluate(bundle.codebook(), &gold, &oracle, &pipeline, None);
     let uncertain = intervals(codebook, &gold, &oracle, &pipeline, groups);

@@ -136,6 +136,7 @@ pub(super) fn examples(rows: &Rows, tokens: &Tokens, messages: &Messages) -> Res
                 text,
                 ngrams: NGrams::of(&row.text),
                 codes: row.codes.clone(),
+                soft: None,
             })
             .collect())
     };

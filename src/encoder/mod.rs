@@ -42,7 +42,7 @@ pub use ops::{Pooling, Segments};
 pub use quantised::{Quantised, QuantisedMatrix};
 pub use sentencepiece::{SENTENCEPIECE, tokenizer_json};
 pub use shards::{INDEX, WEIGHTS, is_pickle, listed, refuse_pickle};
-pub use source::{ADAPTER_CONFIG, ADAPTER_WEIGHTS, ModelFiles, SHIPPED};
+pub use source::{ADAPTER_CONFIG, ADAPTER_WEIGHTS, AdapterFiles, ModelFiles, SHIPPED};
 pub use tokens::{Cut, TokenizedText, Tokens};
 pub use weights::{Packing, Parameters, TensorSpec, load_weights, save_weights};
 

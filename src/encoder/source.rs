@@ -44,7 +44,8 @@ pub struct AdapterFiles {
     pub config: Vec<u8>,
     /// `adapter_model.safetensors`.
     pub weights: Vec<u8>,
-    folder: String,
+    /// How messages name where they are.
+    pub place: String,
 }
 
 /// The file that describes an adapter.
@@ -214,17 +215,25 @@ impl ModelFiles {
     /// # Errors
     /// If a file cannot be read, or the base has an adapter itself.
     pub fn adapted(folder: &Path, name: &str, base: Self) -> Result<Self> {
-        if base.adapter.is_some() {
-            return Err(Error::model("the adapter's base is an adapter itself")
-                .at(folder.display().to_string())
-                .advise("merge the base first"));
-        }
         let adapter = AdapterFiles {
             config: file(folder, ADAPTER_CONFIG)?.into_owned(),
             weights: file(folder, ADAPTER_WEIGHTS)?.into_owned(),
-            folder: folder.display().to_string(),
+            place: folder.display().to_string(),
         };
-        Ok(Self { name: name.to_owned(), adapter: Some(adapter), ..base })
+        base.with(name, adapter)
+    }
+
+    /// This base with an adapter, under a new name.
+    ///
+    /// # Errors
+    /// If it has one already.
+    pub fn with(self, name: &str, adapter: AdapterFiles) -> Result<Self> {
+        if self.adapter.is_some() {
+            return Err(Error::model("the adapter's base is an adapter itself")
+                .at(adapter.place)
+                .advise("merge the base first"));
+        }
+        Ok(Self { name: name.to_owned(), adapter: Some(adapter), ..self })
     }
 
     fn place(&self, file: &str) -> String {
@@ -261,7 +270,7 @@ impl ModelFiles {
             _ => load_weights(&self.weights, &specs, &self.place("model.safetensors"))?,
         };
         match &self.adapter {
-            Some(a) => Adapter::parse(&a.config, &a.weights, &specs, &a.folder)?.merge(&base),
+            Some(a) => Adapter::parse(&a.config, &a.weights, &specs, &a.place)?.merge(&base),
             None => Ok(base),
         }
     }

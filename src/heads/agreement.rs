@@ -65,6 +65,7 @@ impl Divergence {
                         *g = (weight * s) as f32;
                     }
                 }
+                Targets::Soft(_) => {}
                 Targets::Multi(t) => {
                     for entry in at.filter(|&entry| t.counted[entry]) {
                         let (value, slope) = binary(f64::from(one[entry]), f64::from(other[entry]));

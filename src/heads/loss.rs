@@ -2,6 +2,7 @@
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
+use super::soft::SoftTargets;
 use crate::encoder::ops::{dims2, tensor, tensor_values, values};
 
 /// What one tier's head should have said of each row of a batch.
@@ -11,6 +12,8 @@ pub enum Targets {
     Single(SingleTargets),
     /// Binary cross-entropy of every permitted label of a multi tier.
     Multi(MultiTargets),
+    /// Cross-entropy against the probabilities that a teacher gives.
+    Soft(SoftTargets),
 }
 
 /// Targets of a single tier.
@@ -108,6 +111,7 @@ impl Targets {
             loss += match self {
                 Targets::Single(t) => t.row(row, l, g),
                 Targets::Multi(t) => t.row(row, l, g),
+                Targets::Soft(t) => t.row(row, l, g),
             };
         }
         loss
@@ -118,6 +122,7 @@ impl Targets {
         match self {
             Targets::Single(t) => t.permitted.len(),
             Targets::Multi(t) => t.counted.len(),
+            Targets::Soft(t) => t.rows.len() * t.labels,
         }
     }
 }

@@ -7,6 +7,7 @@ pub mod lexical;
 pub mod logistic;
 pub mod loss;
 mod shift;
+pub mod soft;
 mod targets;
 mod tiers;
 

@@ -119,7 +119,7 @@ pub fn initial_heads(
 ) -> Result<Parameters> {
     let hidden = config.hidden_size();
     let mut tensors = BTreeMap::new();
-    let fitted = |tier: &Tier| recipe.fitted_start.fits(tier.kind) && recipe.head_hidden == 0;
+    let fitted = |tier: &Tier| recipe.starts_fitted(tier.kind);
     if codebook.tiers.iter().any(fitted) {
         let pooling = match recipe.pooling {
             // Its query starts as zero, which gives the mean.
@@ -195,6 +195,7 @@ mod tests {
             row: i as u64,
             text: tokens.tokenize(texts[i]).unwrap(),
             ngrams: crate::heads::lexical::NGrams::of(texts[i]),
+            soft: None,
             codes: vec![
                 crate::codebook::Code::Coded(crate::codebook::LabelSet::one(i % 2)),
                 crate::codebook::Code::NotAsked,

@@ -6,7 +6,7 @@ use candle_core::backprop::GradStore;
 use candle_core::{Tensor, Var};
 use rand_chacha::rand_core::Rng;
 
-use super::example::{Example, codes, packed, shards};
+use super::example::{Example, codes, packed, shards, soft_codes};
 use super::randomness::{DropoutRates, KeyedNoise, Randomness};
 use super::{Recipe, TextLogits, TrainingModel};
 use crate::codebook::{Code, Codebook, TierKind};
@@ -14,7 +14,8 @@ use crate::encoder::ops::{self, dropout};
 use crate::encoder::{Noise, PackedBatch, Pooling, Quiet, Recomputed, Segments, each, pack};
 use crate::error::Result;
 use crate::heads::agreement::divergence;
-use crate::heads::loss::tier_loss;
+use crate::heads::loss::{Targets, tier_loss};
+use crate::heads::soft::{SoftTargets, soft_denominators};
 use crate::heads::{LabelWeights, denominators, targets};
 
 /// What a backward pass needs and does not change.
@@ -42,6 +43,12 @@ impl Shard {
     pub fn loss(&self) -> f64 {
         self.loss
     }
+}
+
+/// What the tiers' losses over a batch are divided by.
+struct Sums {
+    gold: Vec<f32>,
+    soft: Vec<f32>,
 }
 
 /// A shard on its way back.
@@ -102,7 +109,10 @@ impl Context<'_> {
     /// The gradients of a batch's shards, in their order; with dropout if an epoch is given.
     pub fn backward(&self, shards: &[Vec<&Example>], epoch: Option<usize>) -> Result<Vec<Shard>> {
         let all: Vec<&Example> = shards.concat();
-        let sums = denominators(self.codebook, &codes(&all), self.weights);
+        let sums = Sums {
+            gold: denominators(self.codebook, &codes(&all), self.weights),
+            soft: soft_denominators(self.codebook, &soft_codes(&all)),
+        };
         let filled: Vec<&Vec<&Example>> = shards.iter().filter(|s| !s.is_empty()).collect();
         let device = self.model.encoder.device();
         if epoch.is_none() || !self.contrasts() {
@@ -132,7 +142,7 @@ impl Context<'_> {
         self.codebook.tiers.iter().any(|tier| self.recipe.contrast(tier.kind).is_some())
     }
 
-    fn forward(&self, shard: &[&Example], sums: &[f32], epoch: Option<usize>) -> Result<Pass> {
+    fn forward(&self, shard: &[&Example], sums: &Sums, epoch: Option<usize>) -> Result<Pass> {
         let found = self.recipe.gradient_checkpointing.then(Recomputed::default);
         let again = found.as_ref();
         let (vectors, loss) = match epoch {
@@ -225,7 +235,7 @@ impl Context<'_> {
     fn two_passes(
         &self,
         shard: &[&Example],
-        sums: &[f32],
+        sums: &Sums,
         epoch: usize,
         found: Option<&Recomputed>,
     ) -> Result<(Tensor, Tensor)> {
@@ -235,30 +245,34 @@ impl Context<'_> {
         let mut total = (both * 0.5)?;
         let rows = codes(shard);
         for (tier, (one, other)) in one.iter().zip(&other).enumerate() {
-            let goal = targets(self.codebook, tier, &rows, self.weights, 0.0, sums[tier]);
+            let goal = targets(self.codebook, tier, &rows, self.weights, 0.0, sums.gold[tier]);
             let weight = self.recipe.consistency * self.weight(tier);
             total = (total + (divergence(one, other, goal)? * weight)?)?;
         }
         Ok((vectors, total))
     }
 
-    /// The joint loss of these logits.
-    fn loss(&self, logits: &[Tensor], examples: &[&Example], sums: &[f32]) -> Result<Tensor> {
-        let rows = codes(examples);
-        let mut total: Option<Tensor> = None;
+    /// The joint loss of these logits, on gold codes and on what a teacher says.
+    fn loss(&self, logits: &[Tensor], examples: &[&Example], sums: &Sums) -> Result<Tensor> {
+        let (rows, taught) = (codes(examples), soft_codes(examples));
+        let mut total = Tensor::zeros((), candle_core::DType::F32, &candle_core::Device::Cpu)?;
         for (tier, logits) in logits.iter().enumerate() {
             let smoothing = self.recipe.label_smoothing;
-            let goal = targets(self.codebook, tier, &rows, self.weights, smoothing, sums[tier]);
-            let loss = (tier_loss(logits, goal)? * self.weight(tier))?;
-            total = Some(match total {
-                None => loss,
-                Some(total) => (total + loss)?,
-            });
+            let goal =
+                targets(self.codebook, tier, &rows, self.weights, smoothing, sums.gold[tier]);
+            total = (total + (tier_loss(logits, goal)? * self.weight(tier))?)?;
+            if taught.iter().any(Option::is_some) {
+                let soft = Targets::Soft(SoftTargets {
+                    kind: self.codebook.tiers[tier].kind,
+                    labels: self.codebook.tiers[tier].labels.len(),
+                    rows: taught.iter().map(|soft| soft.map(|codes| codes[tier].clone())).collect(),
+                    denominator: sums.soft[tier],
+                });
+                let weight = self.weight(tier) * self.recipe.soft_weight;
+                total = (total + (tier_loss(logits, soft)? * weight)?)?;
+            }
         }
-        match total {
-            Some(total) => Ok(total),
-            None => Ok(Tensor::zeros((), candle_core::DType::F32, &candle_core::Device::Cpu)?),
-        }
+        Ok(total)
     }
 
     /// The joint loss of examples with these logits.

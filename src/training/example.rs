@@ -1,10 +1,13 @@
 //! The rows of a training: tokens and codes, never the text itself.
 
+use std::sync::Arc;
+
 use super::Recipe;
 use crate::codebook::{Code, Codebook};
 use crate::encoder::{PackedBatch, TokenizedText};
 use crate::heads::LabelWeights;
 use crate::heads::lexical::NGrams;
+use crate::heads::soft::SoftCode;
 
 /// One coded text.
 #[derive(Clone, Debug)]
@@ -17,6 +20,8 @@ pub struct Example {
     pub ngrams: NGrams,
     /// Its gold codes, one a tier.
     pub codes: Vec<Code>,
+    /// What a teacher says of a text that nobody coded, one a tier.
+    pub soft: Option<Arc<[SoftCode]>>,
 }
 
 /// The rows that train and those that validate.
@@ -48,6 +53,11 @@ pub(super) fn codes<'a>(examples: &[&'a Example]) -> Vec<&'a [Code]> {
     examples.iter().map(|e| e.codes.as_slice()).collect()
 }
 
+/// What a teacher says of these examples.
+pub(super) fn soft_codes<'a>(examples: &[&'a Example]) -> Vec<Option<&'a [SoftCode]>> {
+    examples.iter().map(|e| e.soft.as_deref()).collect()
+}
+
 /// Packs the examples in their order.
 pub(super) fn packed(examples: &[&Example]) -> PackedBatch {
     PackedBatch::new(examples.iter().map(|e| &e.text))
@@ -73,7 +83,7 @@ mod tests {
 
     fn example(row: u64, tokens: usize) -> Example {
         let text = TokenizedText::whole(vec![1; tokens]);
-        Example { row, text, ngrams: NGrams::default(), codes: Vec::new() }
+        Example { row, text, ngrams: NGrams::default(), codes: Vec::new(), soft: None }
     }
 
     #[test]

@@ -53,6 +53,7 @@ mod tests {
             row: row as u64,
             text: TokenizedText::whole(Vec::new()),
             ngrams: NGrams::of(text),
+            soft: None,
             codes: vec![
                 Code::Coded(LabelSet::one(usize::from(!text.contains("fool")))),
                 Code::NotAsked,

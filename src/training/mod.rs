@@ -25,7 +25,7 @@ pub use lexical_heads::fit_lexical;
 pub use model::{TextLogits, TrainedEncoder, TrainingModel, text_logits};
 pub use plan::Plan;
 pub use randomness::Randomness;
-pub use recipe::{FittedStart, Mode, Recipe};
+pub use recipe::{FittedStart, Keep, Mode, Recipe};
 pub use record::{EpochRecord, Score};
 pub use rounding::rounded_weights;
 pub use session::{Observer, Scorer, Start, Trained, train};

@@ -146,8 +146,18 @@ impl TrainingModel {
             model.train(name, &tensor.to_device(device)?, pace(depth), true)?;
         }
         let low_rank = std::mem::take(&mut model.tensors);
-        let head_pace = recipe.head_learning_rate / recipe.learning_rate.max(f64::MIN_POSITIVE);
+        let fitted: Vec<String> = codebook
+            .tiers
+            .iter()
+            .filter(|tier| recipe.starts_fitted(tier.kind))
+            .map(|tier| format!("{}.", tier.name))
+            .collect();
         for (name, tensor) in heads.iter() {
+            let rate = match fitted.iter().any(|tier| name.starts_with(tier)) {
+                true => recipe.fitted_head_learning_rate,
+                false => recipe.head_learning_rate,
+            };
+            let head_pace = rate / recipe.learning_rate.max(f64::MIN_POSITIVE);
             let decays = tensor.rank() > 1;
             model.train(format!("{HEAD}{name}"), tensor, head_pace, decays)?;
         }

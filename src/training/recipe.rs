@@ -22,6 +22,16 @@ pub enum Mode {
     Frozen,
 }
 
+/// Which state of a training is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Keep {
+    /// That after the last epoch.
+    Last,
+    /// That with the best score on the validation rows.
+    Best,
+}
+
 /// Which heads are fitted on the frozen encoder before encoder and heads are trained; the others
 /// start as drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,17 +45,6 @@ pub enum FittedStart {
     None,
 }
 
-impl FittedStart {
-    /// Whether the head of a tier of this kind starts fitted.
-    pub fn fits(self, kind: TierKind) -> bool {
-        match self {
-            Self::All => true,
-            Self::Multi => kind == TierKind::Multi,
-            Self::None => false,
-        }
-    }
-}
-
 /// Everything that decides how a training goes, apart from data, codebook, encoder and seed.
 /// The shipped recipes document every field with its default.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -57,7 +56,9 @@ pub struct Recipe {
     pub mode: Mode,
     /// Most passes over the training rows.
     pub epochs: usize,
-    /// Epochs without improvement on validation before the training ends.
+    /// Which state is kept.
+    pub keep: Keep,
+    /// Epochs without improvement on validation before a training that keeps the best ends.
     pub patience: usize,
     /// Texts of a batch at most.
     pub batch_rows: usize,
@@ -86,8 +87,10 @@ pub struct Recipe {
     pub chained: bool,
     /// Peak learning rate of the top encoder layer.
     pub learning_rate: f64,
-    /// Peak learning rate of the heads.
+    /// Peak learning rate of heads that start as drawn, and of a pooling query.
     pub head_learning_rate: f64,
+    /// Peak learning rate of heads that start fitted.
+    pub fitted_head_learning_rate: f64,
     /// The factor by which each layer learns more slowly than the one above it.
     pub layer_decay: f64,
     /// Decoupled weight decay of the encoder's and heads' matrices.
@@ -127,6 +130,17 @@ pub struct Recipe {
     pub multi_weight: f64,
     /// Which heads a training starts fitted on the frozen encoder.
     pub fitted_start: FittedStart,
+    /// How many models, which differ in their seeds, teach what they say of uncoded texts
+    /// (`train --unlabelled`).
+    pub teachers: usize,
+    /// Uncoded texts that are used at most, drawn by the seed.
+    pub unlabelled_rows: usize,
+    /// Passes over coded and uncoded texts.
+    pub student_epochs: usize,
+    /// How often each coded text comes in such a pass.
+    pub gold_repeats: usize,
+    /// The weight of what the teachers say in the joint loss.
+    pub soft_weight: f64,
     /// L2 penalties that are tried for heads on frozen embeddings.
     pub penalties: Vec<f64>,
     /// N-grams that the lexical heads know at most; 0 trains none.
@@ -156,6 +170,7 @@ impl Default for Recipe {
             format: 1,
             mode: Mode::Full,
             epochs: 8,
+            keep: Keep::Last,
             patience: 5,
             batch_rows: 16,
             batch_tokens: 4096,
@@ -170,6 +185,7 @@ impl Default for Recipe {
             chained: false,
             learning_rate: 2e-4,
             head_learning_rate: 3e-3,
+            fitted_head_learning_rate: 1e-3,
             layer_decay: 0.9,
             weight_decay: 0.01,
             warmup: 0.1,
@@ -188,6 +204,11 @@ impl Default for Recipe {
             weight_limit: 10.0,
             multi_weight: 1.0,
             fitted_start: FittedStart::Multi,
+            teachers: 3,
+            unlabelled_rows: 4000,
+            student_epochs: 3,
+            gold_repeats: 2,
+            soft_weight: 1.0,
             penalties: vec![1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1],
             lexical_features: 20_000,
             lexical_penalty: 2.0,
@@ -217,6 +238,16 @@ impl Recipe {
             dropout: self.lora_dropout,
             rank_stabilised: self.lora_rank_stabilised,
         }
+    }
+
+    /// Whether a tier's head starts fitted on the frozen encoder.
+    pub fn starts_fitted(&self, kind: TierKind) -> bool {
+        self.head_hidden == 0
+            && match self.fitted_start {
+                FittedStart::All => true,
+                FittedStart::Multi => kind == TierKind::Multi,
+                FittedStart::None => false,
+            }
     }
 
     /// How texts are drawn together and apart by the labels of tiers of this kind, if they are.
@@ -295,6 +326,10 @@ impl Recipe {
             ("head_hidden", self.head_hidden, 0, 1 << 14),
             ("lexical_features", self.lexical_features, 0, 1 << 20),
             ("lora_rank", self.lora_rank, 1, 4096),
+            ("teachers", self.teachers, 1, 20),
+            ("unlabelled_rows", self.unlabelled_rows, 1, 1_000_000),
+            ("student_epochs", self.student_epochs, 1, 1000),
+            ("gold_repeats", self.gold_repeats, 1, 1000),
         ];
         if self.format != 1 {
             return Err(("format", format!("format {} is not known, only 1", self.format)));
@@ -307,6 +342,7 @@ impl Recipe {
         let numbers = [
             ("learning_rate", self.learning_rate, 0.0, 1.0),
             ("head_learning_rate", self.head_learning_rate, 0.0, 1.0),
+            ("fitted_head_learning_rate", self.fitted_head_learning_rate, 0.0, 1.0),
             ("layer_decay", self.layer_decay, 0.01, 1.0),
             ("weight_decay", self.weight_decay, 0.0, 1.0),
             ("warmup", self.warmup, 0.0, 0.99),
@@ -324,6 +360,7 @@ impl Recipe {
             ("positive_weighting", self.positive_weighting, 0.0, 2.0),
             ("weight_limit", self.weight_limit, 1.0, 1e6),
             ("multi_weight", self.multi_weight, 0.0, 1e3),
+            ("soft_weight", self.soft_weight, 0.0, 1e3),
             ("lexical_penalty", self.lexical_penalty, 1e-6, 1e6),
             ("lora_alpha", self.lora_alpha, 0.0, 1e6),
             ("lora_dropout", self.lora_dropout, 0.0, 0.9),

@@ -15,8 +15,8 @@ use super::optimiser::Limits;
 use super::proof::prove;
 use super::schedule::linear_warmup_decay;
 use super::{
-    EpochRecord, Examples, Mode, Randomness, Recipe, RunFolder, Score, TextLogits, TrainedEncoder,
-    TrainingModel,
+    EpochRecord, Examples, Keep, Mode, Randomness, Recipe, RunFolder, Score, TextLogits,
+    TrainedEncoder, TrainingModel,
 };
 use crate::codebook::Codebook;
 use crate::encoder::{Adapter, Compute, EncoderConfig, Parameters, adapted_modules};
@@ -280,7 +280,8 @@ impl Session<'_> {
             score: (self.scorer)(&self.corrected(logits))?,
         };
         let old = self.state.best.map(|best| &self.state.history[best]);
-        let is_best = old.is_none_or(|old| record.better_than(old));
+        let is_best =
+            self.recipe.keep == Keep::Last || old.is_none_or(|old| record.better_than(old));
         log.write(&Value::Object(record.figures(self.codebook)))?;
         self.observer.epoch(&record, is_best);
         self.state.history.push(record);
