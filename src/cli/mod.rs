@@ -25,6 +25,7 @@ mod quickstart;
 mod redact;
 mod report;
 mod sample;
+mod self_training;
 mod split;
 mod suspects;
 mod table;

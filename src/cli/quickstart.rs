@@ -160,6 +160,7 @@ pub fn run(args: &QuickstartArgs, global: &Global, sandbox: &Sandbox) -> Result<
             seed: global.seed,
             device: &device,
             folds: None,
+            unlabelled: None,
             tensorboard: false,
         };
         train_bundle(request, messages, sandbox, &stop)?;

@@ -15,6 +15,7 @@ use super::input::InputArgs;
 use super::messages::{Messages, TrainingView};
 use super::process::{Sandbox, peak_memory, stop_flag};
 use super::redact::RedactionArgs;
+use super::self_training::{Unlabelled, teachers, together};
 use super::table::print;
 use super::training_rows::{
     Rows, coded_everywhere, data_digest, divide, examples, row_digests, usable,
@@ -30,7 +31,7 @@ use crate::error::{Error, Kind, Result, shown};
 use crate::heads::{shift_biases, shift_logits};
 use crate::training::{
     EpochRecord, Example, Examples, Mode, Plan, Randomness, Recipe, RunFolder, Start, TextLogits,
-    TrainedEncoder, fit_lexical, initial_heads, rounded_weights, train, train_frozen,
+    TrainedEncoder, fit_lexical, initial_heads, rounded_weights, soup, train, train_frozen,
 };
 
 /// The file that says how a training went.
@@ -77,6 +78,10 @@ pub struct TrainArgs {
     /// cross-validated figures, and codes of every row by a model that did not see it
     #[arg(long, value_name = "K", env = "CONFIDE_FOLDS", value_parser = clap::value_parser!(u64).range(2..=20))]
     folds: Option<u64>,
+    /// Texts that nobody coded: models say what they think of them, and one model learns from coded
+    /// and uncoded texts together (several times the time)
+    #[arg(long, value_name = "CORPUS", env = "CONFIDE_UNLABELLED")]
+    unlabelled: Option<PathBuf>,
     /// Also write an event file for TensorBoard to BUNDLE.run/tensorboard
     #[arg(long, env = "CONFIDE_TENSORBOARD")]
     tensorboard: bool,
@@ -98,6 +103,8 @@ pub(super) struct Request<'a> {
     pub device: &'a Device,
     /// Parts of the training rows that get a model each, if any.
     pub folds: Option<usize>,
+    /// Texts that nobody coded, if any are used.
+    pub unlabelled: Option<&'a Unlabelled>,
     /// Whether TensorBoard's event file is written.
     pub tensorboard: bool,
 }
@@ -126,6 +133,17 @@ pub fn run(args: &TrainArgs, global: &Global, sandbox: &Sandbox) -> Result<Outco
         },
         None => divide(table, &codebook, global.seed, &messages)?,
     };
+    if args.unlabelled.is_some() && recipe.mode == Mode::Frozen {
+        return Err(Error::usage("heads on a frozen encoder do not learn from uncoded texts")
+            .at("--unlabelled")
+            .advise("leave it out, or train with --recipe full"));
+    }
+    let unlabelled = match &args.unlabelled {
+        Some(file) => {
+            Some(Unlabelled::read(file, &options, &rows, &recipe, global.seed, &messages)?)
+        }
+        None => None,
+    };
     let device = device(global, &messages)?;
     let request = Request {
         codebook: &codebook,
@@ -137,6 +155,7 @@ pub fn run(args: &TrainArgs, global: &Global, sandbox: &Sandbox) -> Result<Outco
         seed: global.seed,
         device: &device,
         folds: args.folds.map(|count| count as usize),
+        unlabelled: unlabelled.as_ref(),
         tensorboard: args.tensorboard,
     };
     train_bundle(request, messages, sandbox, &*stop_flag()?)?;
@@ -176,6 +195,7 @@ pub(super) fn train_bundle(
         base: files.digest(),
         kernel: level(&compute),
         folds,
+        unlabelled: request.unlabelled.map(|texts| texts.digest.clone()),
     };
     // Only now, when it is known that the training can begin.
     if force {
@@ -197,6 +217,10 @@ pub(super) fn train_bundle(
         Some(count) => Some(cross_fit(&request, count, &run, messages, sandbox, stop)?),
         None => None,
     };
+    let taught = match request.unlabelled {
+        Some(texts) => texts.taught(&request, &tokens, &run, messages, sandbox, stop)?,
+        None => Vec::new(),
+    };
     messages.note(&format!(
         "training on {} rows, validating on {}, encoder {base}, {} threads",
         examples.train.len(),
@@ -211,11 +235,12 @@ pub(super) fn train_bundle(
         recipe,
         seed,
         compute: &compute,
+        plan: &plan,
         tensorboard: request.tensorboard,
     };
     let fitted = match recipe.mode {
         Mode::Frozen => fitting.frozen(&examples),
-        Mode::Full | Mode::Lora => fitting.full(&examples, &gold, &run, messages, stop),
+        Mode::Full | Mode::Lora => fitting.full(&examples, &taught, &gold, &run, messages, stop),
     };
     let mut result = fitted.inspect_err(|error| {
         if matches!(error.kind(), Kind::Model | Kind::Data) {
@@ -310,6 +335,11 @@ pub(super) fn train_bundle(
     bundle.rest(&result.heads, codebook, &decisions, &manifest)?;
     bundle.finish()?;
     run.remove_checkpoints();
+    for member in 1..recipe.members {
+        member_run(&run, member).remove_checkpoints();
+    }
+    // What they said is in the weights; gone or not, the bundle is whole.
+    let _ = std::fs::remove_dir_all(teachers(&run));
     messages.note(&format!(
         "wrote {} in {:.0} s; what happened on the way is in {}",
         output.display(),
@@ -360,7 +390,16 @@ struct Fitting<'a> {
     recipe: &'a Recipe,
     seed: u64,
     compute: &'a Compute,
+    plan: &'a Plan,
     tensorboard: bool,
+}
+
+/// Where a member of a soup is trained; the first one in the run folder itself.
+fn member_run(run: &RunFolder, member: usize) -> RunFolder {
+    match member {
+        0 => run.clone(),
+        _ => RunFolder::of(&run.file(&format!("member-{}", member + 1))),
+    }
 }
 
 impl Fitting<'_> {
@@ -378,6 +417,7 @@ impl Fitting<'_> {
     fn full(
         &self,
         examples: &Examples,
+        taught: &[Example],
         gold: &[&[Code]],
         run: &RunFolder,
         messages: Messages,
@@ -393,20 +433,39 @@ impl Fitting<'_> {
             randomness,
             self.compute,
         )?;
-        let start = Start {
-            codebook: self.codebook,
-            config: self.config,
-            parameters: self.parameters,
-            examples: examples.clone(),
-            heads: &heads,
-            recipe: self.recipe,
-            randomness,
-            run,
-            tensorboard: self.tensorboard,
-            compute: self.compute,
+        let (recipe, train_on) = match taught.is_empty() {
+            true => (self.recipe.clone(), examples.train.clone()),
+            false => (
+                Recipe { epochs: self.recipe.student_epochs, ..self.recipe.clone() },
+                together(&examples.train, taught, self.recipe),
+            ),
         };
         let scorer = |logits: &TextLogits| score(self.codebook, logits, gold);
-        let trained = train(start, &scorer, &mut TrainingView::new(messages, self.codebook), stop)?;
+        let mut members = Vec::new();
+        for member in 0..self.recipe.members {
+            let own = member_run(run, member);
+            if member > 0 {
+                own.open(self.plan)?;
+                messages.note(&format!("member {} of {}", member + 1, self.recipe.members));
+            }
+            let start = Start {
+                codebook: self.codebook,
+                config: self.config,
+                parameters: self.parameters,
+                examples: Examples { train: train_on.clone(), ..examples.clone() },
+                heads: &heads,
+                recipe: &recipe,
+                randomness: Randomness::new(self.seed.wrapping_add((member as u64) << 40)),
+                run: &own,
+                tensorboard: self.tensorboard && member == 0,
+                compute: self.compute,
+            };
+            let mut view = TrainingView::new(messages, self.codebook);
+            members.push(train(start, &scorer, &mut view, stop)?);
+        }
+        let validation = &examples.validation;
+        let (codebook, config) = (self.codebook, self.config);
+        let trained = soup(codebook, config, &recipe, self.compute, members, validation)?;
         Ok(Trained {
             encoder: Some(trained.encoder),
             heads: trained.heads,

@@ -196,6 +196,7 @@ mod tests {
             base: s(),
             kernel: s(),
             folds: None,
+            unlabelled: None,
         }
     }
 

@@ -17,6 +17,7 @@ mod record;
 mod rounding;
 mod schedule;
 mod session;
+mod soup;
 
 pub use checkpoint::RunFolder;
 pub use embedded_heads::{initial_heads, train_frozen};
@@ -29,3 +30,4 @@ pub use recipe::{FittedStart, Keep, Mode, Recipe};
 pub use record::{EpochRecord, Score};
 pub use rounding::rounded_weights;
 pub use session::{Observer, Scorer, Start, Trained, train};
+pub use soup::soup;

@@ -22,6 +22,9 @@ pub struct Plan {
     /// Parts of the training rows whose answers by other models fitted the decisions, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folds: Option<usize>,
+    /// SHA-256 of the uncoded texts that teachers spoke of, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unlabelled: Option<String>,
 }
 
 impl Plan {
@@ -36,6 +39,7 @@ impl Plan {
             ("base encoder", self.base == other.base),
             ("kernel level", self.kernel == other.kernel),
             ("number of folds", self.folds == other.folds),
+            ("uncoded texts", self.unlabelled == other.unlabelled),
         ];
         pairs.iter().filter(|(_, same)| !same).map(|(name, _)| *name).collect()
     }
@@ -56,6 +60,7 @@ mod tests {
             base: "d".into(),
             kernel: "e".into(),
             folds: None,
+            unlabelled: None,
         };
         let other = Plan { seed: 1, data: "x".into(), folds: Some(5), ..plan.clone() };
         assert_eq!(plan.differences(&other), ["seed", "data", "number of folds"]);

@@ -54,6 +54,8 @@ pub struct Recipe {
     pub format: u32,
     /// What is trained.
     pub mode: Mode,
+    /// How many trainings that differ only in chance have their weights averaged.
+    pub members: usize,
     /// Most passes over the training rows.
     pub epochs: usize,
     /// Which state is kept.
@@ -169,6 +171,7 @@ impl Default for Recipe {
         Self {
             format: 1,
             mode: Mode::Full,
+            members: 1,
             epochs: 8,
             keep: Keep::Last,
             patience: 5,
@@ -315,6 +318,7 @@ impl Recipe {
 
     fn validate(&self) -> std::result::Result<(), (&'static str, String)> {
         let counts = [
+            ("members", self.members, 1, 20),
             ("epochs", self.epochs, 1, 10_000),
             ("patience", self.patience, 1, 10_000),
             ("batch_rows", self.batch_rows, 1, 4096),
@@ -386,6 +390,9 @@ impl Recipe {
         }
         if frozen && self.pooling == Pooling::Attention {
             return Err(("pooling", format!("{linear}, which have no query to learn")));
+        }
+        if self.members > 1 && self.mode != Mode::Full {
+            return Err(("members", "only encoders trained in full have a mean".into()));
         }
         if self.lora_targets.is_empty() {
             return Err(("lora_targets", "it must name a linear map, or all-linear".into()));

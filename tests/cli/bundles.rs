@@ -114,6 +114,7 @@ pub fn bundle_of(
             base: files.digest(),
             kernel: words(),
             folds: None,
+            unlabelled: None,
         },
         train_rows: 8,
         validation_rows: 2,

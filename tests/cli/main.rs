@@ -36,4 +36,5 @@ mod samples;
 mod split;
 mod tables;
 mod train;
+mod unlabelled;
 mod watching;
