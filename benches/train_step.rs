@@ -70,7 +70,6 @@ impl Material {
             batch_rows: BATCH,
             batch_tokens: usize::MAX,
             fitted_start: FittedStart::None,
-            contrast_multi: 0.0,
             checkpoint_seconds: f64::INFINITY,
             ..Recipe::default()
         };

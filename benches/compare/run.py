@@ -77,7 +77,6 @@ layer_decay = 1.0
 lora_rank = 8
 lora_targets = ["q_proj", "v_proj"]
 fitted_start = "none"
-contrast_multi = 0.0
 lexical_features = 0
 """
 

@@ -42,7 +42,6 @@ shards = 1
 token_masking = 0.0
 checkpoint_seconds = 1e6
 fitted_start = "none"
-contrast_multi = 0.0
 lexical_features = 0
 learning_rate = 5e-5
 precision = "{precision}"

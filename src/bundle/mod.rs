@@ -132,7 +132,12 @@ impl Bundle {
         })
     }
 
-    /// The folder.
+    /// Whether it is one that the program brings along.
+    pub fn is_shipped(&self) -> bool {
+        !self.path.is_dir()
+    }
+
+    /// The folder, or the name of a shipped bundle.
     pub fn path(&self) -> &Path {
         &self.path
     }

@@ -107,6 +107,7 @@ pub fn run(args: &ClassifyArgs, global: &Global) -> Result<Outcome> {
     let request = args.precision.request(global, &messages)?;
     let bundle = Bundle::load(&args.bundle, args.base.as_deref(), &request)?;
     tell_precision(&bundle, request.precision, &messages);
+    tell_shipped(&bundle, &messages);
     let rule = bundle.decisions().review.clone();
     let bundles = match args.folds {
         true => fold_bundles(bundle, args.base.as_deref(), &request)?,
@@ -136,6 +137,17 @@ pub fn run(args: &ClassifyArgs, global: &Global) -> Result<Outcome> {
         note_coded(&RunFolder::of(&args.bundle), &args.output)?;
     }
     Ok(outcome)
+}
+
+/// Says what a shipped bundle's codes rest on.
+pub(super) fn tell_shipped(bundle: &Bundle, messages: &Messages) {
+    if bundle.is_shipped() {
+        messages.warn(&format!(
+            "the shipped bundle {} was trained on written comments, in English: code a sample of \
+             your own by hand, and see how far it agrees, before you use its codes",
+            bundle.path().display()
+        ));
+    }
 }
 
 /// Notes beside the out-of-fold codes that this table was coded by the mean of the same models:

@@ -8,6 +8,7 @@ use clap::builder::FalseyValueParser;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
+use super::classify::tell_shipped;
 use super::compute::{PrecisionArgs, tell_precision};
 use super::input::InputArgs;
 use super::messages::Messages;
@@ -36,7 +37,7 @@ use crate::training::{RunFolder, TextLogits};
     leaves as ok, and how often conformal sets hold the gold."
 )]
 pub struct EvaluateArgs {
-    /// The folder that train wrote
+    /// The folder that train wrote, or the name of a shipped bundle (study)
     #[arg(value_name = "BUNDLE")]
     bundle: PathBuf,
     /// Rows with gold codes
@@ -92,6 +93,7 @@ pub fn run(args: &EvaluateArgs, global: &Global) -> Result<Outcome> {
     let request = args.precision.request(global, &messages)?;
     let bundle = Bundle::load(&args.bundle, args.base.as_deref(), &request)?;
     tell_precision(&bundle, request.precision, &messages);
+    tell_shipped(&bundle, &messages);
     let table = read_gold(&args.data, bundle.codebook(), &args.input.options(), None)?;
     let rows = chosen(usable(table, &messages)?, args.split)?;
     let given = answers(&bundle, &rows, &messages)?;

@@ -13,6 +13,10 @@ use crate::heads::LabelWeights;
 /// better known, but not better liked.
 const RIDGE: f64 = 0.08;
 
+/// Rows beside those at hand that would have no margin: of a hundred validation rows a third may
+/// code a tier, and the few of a rare label among them say next to nothing of its share.
+const DOUBT: f64 = 300.0;
+
 /// τ is looked for between −RANGE and RANGE.
 const RANGE: f64 = 2.0;
 
@@ -47,7 +51,7 @@ pub fn fit_margins(
                 goal.loss(&moved(&own, &direction, temperature * tau), temperature)
             })
         };
-        let ridge = RIDGE * logits.len() as f64;
+        let ridge = RIDGE * (logits.len() as f64 + DOUBT);
         let (tau, value) = golden_section(|tau| fitted(tau).1 + ridge * tau * tau, -RANGE, RANGE);
         let size = if value.is_finite() { tau * fitted(tau).0 } else { 0.0 };
         direction.iter().map(|d| size * d).collect()
@@ -82,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_of_any_size_is_pulled_as_far() {
+    fn many_rows_are_pulled_alike_and_few_rows_farther() {
         // Nine tenths are label 0, and logits of (ln 9, 0) say so of every row: balanced, both
         // labels are as likely, so label 1 would gain ln 9 on label 0 if nothing pulled it back.
         let gain = |ten: usize| {
@@ -91,14 +95,15 @@ mod tests {
         };
         let large = gain(1_000);
         assert!(large > 0.8 * 9f64.ln() && large < 9f64.ln(), "{large}");
-        assert!((gain(4_000) - large).abs() < 0.01);
-        assert!(gain(10) > 0.6 * large, "{}", gain(10));
+        assert!((gain(4_000) - large).abs() < 0.05, "{} {large}", gain(4_000));
+        let few = gain(10);
+        assert!(few > 0.1 * large && few < 0.6 * large, "{few} {large}");
     }
 
     #[test]
     fn few_rows_move_little_and_balanced_ones_not_at_all() {
         let some = margins(&[([9f64.ln(), 0.0], 0, 18), ([9f64.ln(), 0.0], 1, 2)], 1.0);
-        assert!(some[1] - some[0] > 0.1 && some[1] - some[0] < 2.0, "{some:?}");
+        assert!(some[1] - some[0] > 0.0 && some[1] - some[0] < 0.5, "{some:?}");
         let even = margins(&[([1.0, 0.0], 0, 40), ([0.0, 1.0], 1, 40)], 1.0);
         assert!(even.iter().all(|m| m.abs() < 1e-9), "{even:?}");
         let unweighted = margins(&[([9f64.ln(), 0.0], 0, 90), ([9f64.ln(), 0.0], 1, 10)], 0.0);

@@ -200,7 +200,7 @@ impl Default for Recipe {
             label_smoothing: 0.0,
             consistency: 0.0,
             contrast_single: 0.0,
-            contrast_multi: 0.5,
+            contrast_multi: 0.0,
             contrast_temperature: 0.1,
             class_weighting: 1.0,
             positive_weighting: 0.5,
