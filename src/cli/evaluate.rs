@@ -101,16 +101,16 @@ pub fn run(args: &EvaluateArgs, global: &Global) -> Result<Outcome> {
     if args.split.is_none_or(|split| split == Chosen::Test) {
         count_scoring(&bundle, &rows, &messages)?;
     }
-    if let Some(path) = &args.answers {
-        write_answers(path, bundle.codebook(), &rows, &given)?;
-        messages.note(&format!("wrote {}", path.display()));
-    }
     let document = serde_json::to_value(&evaluation)
         .map_err(|e| Error::resource(format!("the figures cannot be written: {e}")))?;
     if let (Some(folder), Some(metrics)) = (&args.output, &metrics) {
         std::fs::create_dir_all(folder).map_err(|e| Error::writing(folder, &e))?;
         write_metrics(metrics, &document)?;
         messages.note(&format!("wrote {}", metrics.display()));
+    }
+    if let Some(path) = &args.answers {
+        write_answers(path, bundle.codebook(), &rows, &given)?;
+        messages.note(&format!("wrote {}", path.display()));
     }
     if args.json {
         print_json(&document)?;

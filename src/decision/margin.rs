@@ -97,13 +97,13 @@ mod tests {
         assert!(large > 0.8 * 9f64.ln() && large < 9f64.ln(), "{large}");
         assert!((gain(4_000) - large).abs() < 0.05, "{} {large}", gain(4_000));
         let few = gain(10);
-        assert!(few > 0.1 * large && few < 0.6 * large, "{few} {large}");
+        assert!(few > 0.5 * large && few < 0.85 * large, "{few} {large}");
     }
 
     #[test]
     fn few_rows_move_little_and_balanced_ones_not_at_all() {
         let some = margins(&[([9f64.ln(), 0.0], 0, 18), ([9f64.ln(), 0.0], 1, 2)], 1.0);
-        assert!(some[1] - some[0] > 0.0 && some[1] - some[0] < 0.5, "{some:?}");
+        assert!(some[1] - some[0] > 0.0 && some[1] - some[0] < 0.3 * 9f64.ln() + 0.1, "{some:?}");
         let even = margins(&[([1.0, 0.0], 0, 40), ([0.0, 1.0], 1, 40)], 1.0);
         assert!(even.iter().all(|m| m.abs() < 1e-9), "{even:?}");
         let unweighted = margins(&[([9f64.ln(), 0.0], 0, 90), ([9f64.ln(), 0.0], 1, 10)], 0.0);
