@@ -17,6 +17,7 @@ mod record;
 mod rounding;
 mod schedule;
 mod session;
+mod vocabulary;
 
 pub use checkpoint::RunFolder;
 pub use embedded_heads::{initial_heads, train_frozen};
