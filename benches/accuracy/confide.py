@@ -23,7 +23,7 @@ def codes(tiers, book, train, validation, test, seed, binary, device, further):
             for split, rows in (("train", train), ("validation", validation), ("test", test)):
                 writer.writerows({**row, "split": split} for row in rows)
         flags = [f"--{f}".split("=", 1) for f in further]
-        run = lambda *a: subprocess.run([binary, *map(str, a), "--device", device, "--quiet"], check=True)
+        run = lambda *a: subprocess.run([binary, *map(str, a), "--device", device, "--quiet"], check=True, stdout=subprocess.DEVNULL)
         run("train", book, "--data", table, "--base", "minilm", "-o", bundle, "--seed", seed, *(x for f in flags for x in f))
         run("evaluate", bundle, table, "--precision", "f32", "--answers", found)
         with found.open(encoding="utf-8", newline="") as file:

@@ -134,8 +134,8 @@ fn figures(manifest: &Manifest) -> String {
     }
     out += &format!(
         "### On the validation rows\n\n\
-         These rows also chose the epoch, the temperatures, the margins and the thresholds, so \
-         the figures flatter; `confide evaluate` on held-out rows gives honest ones.\n\n{}",
+         These rows also chose temperatures, margins and thresholds, and the epoch where the \
+         recipe keeps the best one, so the figures flatter; `confide evaluate` on held-out rows gives honest ones.\n\n{}",
         figures_table(&manifest.validation)
     );
     out

@@ -41,7 +41,7 @@ const NAMED: u64 = 20;
     --review-budget, which needs 16 bytes a row on disk and 64 in memory once all are coded:\n  \
     confide classify bundle comments.csv -o coded.csv --review-budget 300")]
 pub struct ClassifyArgs {
-    /// The folder that train wrote
+    /// The folder that train wrote, or the name of a shipped bundle (study)
     #[arg(value_name = "BUNDLE")]
     bundle: PathBuf,
     /// The table of texts; - is standard input

@@ -51,8 +51,8 @@ fn claim(evaluation: &Evaluation) -> String {
             for models of the folds, in whose place the bundle's stands"
         }
         Some(FittedOn::Validation) => {
-            "fitted on the validation rows, which also chose the epoch: approximate, nothing is \
-            guaranteed (train --folds)"
+            "fitted on the validation rows, on which other choices rest, too: approximate, nothing \
+            is guaranteed (train --folds)"
         }
     };
     format!(

@@ -43,7 +43,7 @@ pub(super) const MARGINS: &str = "margins";
 #[derive(Debug, Args)]
 #[command(
     after_long_help = "Example:\n  confide train llm-mental-health --data split/coded.csv -o bundle\n\n\
-    Rows with split = train train, those with split = validation choose the epoch and the\n\
+    Rows with split = train train, those with split = validation choose the\n\
     thresholds, those with split = test are left alone. An interrupted training continues when\n\
     the same command is run again. With --folds, BUNDLE.run holds oof.csv, folds.json and the\n\
     models of the folds.\n\n\

@@ -28,7 +28,7 @@ pub enum FittedOn {
     /// 1 - 2 alpha are guaranteed to hold the gold, and 1 - alpha are observed to (Vovk et al. 2018;
     /// Barber et al. 2021); the bundle's own model, of more rows, stands in their place.
     OutOfFold,
-    /// Validation rows, which chose the epoch as well: 1 - alpha is approximate, nothing is
+    /// Validation rows, on which other choices rest as well: 1 - alpha is approximate, nothing is
     /// guaranteed.
     Validation,
 }

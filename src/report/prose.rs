@@ -140,6 +140,7 @@ fn training(study: &Study) -> Option<Value> {
         "validation_rows": manifest["validation_rows"],
         "epochs": epochs,
         "best_epoch": manifest["best_epoch"],
+        "keeps_best": manifest["recipe"]["keep"] == "best",
         "has_words": manifest["recipe"]["lexical_features"].as_f64().unwrap_or(0.0) > 0.0,
     }))
 }

@@ -29,7 +29,7 @@ pub struct Example {
 pub struct Examples {
     /// Rows that the parameters are fitted to.
     pub train: Vec<Example>,
-    /// Rows that choose the epoch, the temperatures and the thresholds.
+    /// Rows that choose temperatures and thresholds, and the epoch where the best one is kept.
     pub validation: Vec<Example>,
     /// The token that stands for a hidden one, if the encoder knows one.
     pub mask: Option<u32>,

@@ -18,6 +18,7 @@ mod rounding;
 mod schedule;
 mod session;
 mod soup;
+mod vocabulary;
 
 pub use checkpoint::RunFolder;
 pub use embedded_heads::{initial_heads, train_frozen};

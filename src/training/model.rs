@@ -1,6 +1,6 @@
 //! The encoder and its heads while they are trained.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor, Var};
@@ -8,7 +8,7 @@ use candle_core::{Device, Tensor, Var};
 use super::example::packed;
 use super::optimiser::{AdamW, Pace};
 use super::schedule::layer_factor;
-use super::{Example, Examples, Recipe};
+use super::{Example, Recipe};
 use crate::codebook::Codebook;
 use crate::encoder::{
     Adapter, Compute, Encoder, EncoderConfig, LoraConfig, Noise, POOLING_QUERY, PackedBatch,
@@ -89,23 +89,6 @@ fn detached<'a>(
     tensors: impl IntoIterator<Item = (&'a String, &'a Tensor)>,
 ) -> BTreeMap<String, Tensor> {
     tensors.into_iter().map(|(name, tensor)| (name.clone(), tensor.detach())).collect()
-}
-
-/// Replaces the examples' token ids by positions in the returned list of the ids in use.
-pub(super) fn compact(examples: &mut Examples) -> Vec<u32> {
-    let all = || examples.train.iter().chain(&examples.validation);
-    let used: BTreeSet<u32> =
-        all().flat_map(|e| e.text.ids.iter().copied()).chain(examples.mask).collect();
-    let vocabulary: Vec<u32> = used.into_iter().collect();
-    if let Some(mask) = &mut examples.mask {
-        *mask = vocabulary.partition_point(|v| v < mask) as u32;
-    }
-    for example in examples.train.iter_mut().chain(&mut examples.validation) {
-        for id in &mut example.text.ids {
-            *id = vocabulary.partition_point(|v| v < id) as u32;
-        }
-    }
-    vocabulary
 }
 
 impl TrainingModel {

@@ -10,10 +10,11 @@ use super::checkpoint::State;
 use super::epoch::{Context, batches};
 use super::example::Example;
 use super::log::Log;
-use super::model::{Begun, compact};
+use super::model::Begun;
 use super::optimiser::Limits;
 use super::proof::prove;
 use super::schedule::linear_warmup_decay;
+use super::vocabulary::compact;
 use super::{
     EpochRecord, Examples, Keep, Mode, Randomness, Recipe, RunFolder, Score, TextLogits,
     TrainedEncoder, TrainingModel,

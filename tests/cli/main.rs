@@ -33,6 +33,7 @@ mod redact;
 mod report;
 mod review;
 mod samples;
+mod shipped;
 mod split;
 mod tables;
 mod train;

@@ -4,6 +4,8 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod portable;
 
 use super::tile::{self, Part, Target, Tiles};
@@ -70,6 +72,8 @@ fn tiles(level: Level) -> Tiles<Product> {
         Level::Avx512 | Level::Avx512Vnni | Level::Avx512Bf16 => avx512::TILES,
         #[cfg(target_arch = "x86_64")]
         Level::Avx2 | Level::Avx2Vnni => avx2::TILES,
+        #[cfg(target_arch = "aarch64")]
+        Level::Neon | Level::NeonDot => neon::TILES,
         _ => portable::TILES,
     }
 }

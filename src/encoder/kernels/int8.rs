@@ -9,6 +9,8 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod portable;
 #[cfg(target_arch = "x86_64")]
 mod vnni256;
@@ -131,6 +133,10 @@ fn tiles(level: Level) -> Tiles<Product> {
         Level::Avx2Vnni => vnni256::TILES,
         #[cfg(target_arch = "x86_64")]
         Level::Avx2 | Level::Avx512 => avx2::TILES,
+        #[cfg(target_arch = "aarch64")]
+        Level::NeonDot => neon::DOT_TILES,
+        #[cfg(target_arch = "aarch64")]
+        Level::Neon => neon::TILES,
         _ => portable::TILES,
     }
 }

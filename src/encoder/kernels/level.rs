@@ -4,7 +4,8 @@ use std::fmt::{Display, Formatter};
 use std::str::FromStr;
 use std::sync::OnceLock;
 
-/// A set of instructions; each includes those before it, but for AVX-VNNI, which AVX-512 lacks.
+/// A set of instructions; each includes those before it of its kind of processor, but for AVX-VNNI,
+/// which AVX-512 lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     /// What every processor of the kind has.
@@ -19,17 +20,23 @@ pub enum Level {
     Avx512Vnni,
     /// 512 bits, with products of 8-bit and bf16 numbers.
     Avx512Bf16,
+    /// 128 bits of ARM, with fused multiply-add.
+    Neon,
+    /// 128 bits of ARM, with dot products of 8-bit numbers.
+    NeonDot,
 }
 
 impl Level {
     /// All levels, the lowest first.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Portable,
         Self::Avx2,
         Self::Avx2Vnni,
         Self::Avx512,
         Self::Avx512Vnni,
         Self::Avx512Bf16,
+        Self::Neon,
+        Self::NeonDot,
     ];
 
     /// Whether this processor has these instructions.
@@ -47,9 +54,20 @@ impl Level {
                 Self::Avx512 => avx512,
                 Self::Avx512Vnni => vnni,
                 Self::Avx512Bf16 => vnni && has!("avx512bf16"),
+                Self::Neon | Self::NeonDot => false,
             }
         }
-        #[cfg(not(target_arch = "x86_64"))]
+        #[cfg(target_arch = "aarch64")]
+        {
+            use std::arch::is_aarch64_feature_detected as has;
+            match self {
+                Self::Portable => true,
+                Self::Neon => has!("neon"),
+                Self::NeonDot => has!("neon") && has!("dotprod"),
+                _ => false,
+            }
+        }
+        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
         {
             self == Self::Portable
         }
@@ -73,6 +91,8 @@ impl Level {
             Self::Avx512 => "avx512",
             Self::Avx512Vnni => "avx512-vnni",
             Self::Avx512Bf16 => "avx512-bf16",
+            Self::Neon => "neon",
+            Self::NeonDot => "neon-dot",
         }
     }
 }

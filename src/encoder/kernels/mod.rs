@@ -5,8 +5,10 @@
 //! registers over the whole inner dimension, so that a row's result depends neither on the rows
 //! beside it nor on their number (Goto and van de Geijn 2008 describe the general scheme).
 //!
-//! Processors of other kinds run the portable tiles, which compilers turn into their vector
-//! instructions (NEON on ARM).
+//! Processors of other kinds than x86-64 and 64-bit ARM run the portable tiles, which compilers turn
+//! into their vector instructions. `tests/kernels/run.sh` runs the tests of this module by NEON, with
+//! and without its dot products, under QEMU: no ARM processor has been at hand, and nothing is known
+//! of their speed. Under Miri it runs what that can execute.
 
 // A tile's loops run over registers: the number of one counts, in several arrays and addresses.
 #![allow(clippy::needless_range_loop)]

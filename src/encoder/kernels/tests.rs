@@ -1,4 +1,6 @@
 //! Every level against sums in 64 bits, over shapes that leave rests everywhere and extreme values.
+//!
+//! Under Miri, a million times slower, shapes are small and few.
 
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
@@ -96,18 +98,24 @@ fn held(values: &[f32], precision: Precision, weights: bool, level: Level) -> Ve
 
 /// Few inputs, or about as many as a group or several have.
 fn inputs() -> impl Strategy<Value = usize> {
-    let group = operand::GROUP;
-    prop_oneof![3 => 1usize..70, 1 => group - 5..group + 6, 1 => group + 6..3 * group + 6]
+    let (group, several) = (operand::GROUP, if cfg!(miri) { 1 } else { 3 });
+    let few = 1usize..most(70);
+    prop_oneof![3 => few, 1 => group - 5..group + 6, 1 => group + 6..several * group + 16]
+}
+
+/// How many rows or columns a product has at most.
+const fn most(natively: usize) -> usize {
+    if cfg!(miri) { natively / 4 + 2 } else { natively }
 }
 
 const FORMATS: [Precision; 3] = [Precision::F32, Precision::Bf16, Precision::Int8];
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, rng_seed: RngSeed::Fixed(1), ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 3 } else { 48 }, failure_persistence: None, rng_seed: RngSeed::Fixed(1), ..ProptestConfig::default() })]
 
     #[test]
     fn every_level_agrees_with_exact_sums(
-        rows in 1usize..15, inputs in inputs(), outputs in 1usize..100,
+        rows in 1..most(15), inputs in inputs(), outputs in 1..most(100),
         spread in prop_oneof![Just(1.0f32), Just(300.0), Just(0.0)], seed in 0u64..1000,
     ) {
         let case = Case::random((rows, inputs, outputs), spread, seed);
@@ -120,7 +128,7 @@ proptest! {
 
     #[test]
     fn a_row_does_not_depend_on_its_company(
-        rows in 2usize..30, inputs in inputs(), outputs in 1usize..100, seed in 0u64..1000,
+        rows in 2..most(30), inputs in inputs(), outputs in 1..most(100), seed in 0u64..1000,
     ) {
         let case = Case::random((rows, inputs, outputs), 5.0, seed);
         for level in levels() {
@@ -136,7 +144,7 @@ proptest! {
 
     #[test]
     fn products_of_views_agree_with_exact_sums(
-        rows in 1usize..15, depth in 1usize..40, strips in 1usize..6, more in 0usize..20, seed in 0u64..1000,
+        rows in 1..most(15), depth in 1..most(40), strips in 1..most(6), more in 0usize..20, seed in 0u64..1000,
     ) {
         let columns = strips * STRIP;
         let (a_row, b_row, c_row) = (depth + more, columns + more, columns + 3);
@@ -159,17 +167,17 @@ proptest! {
 
 #[test]
 fn the_largest_sums_of_bytes_are_exact() {
-    let inputs = 4096;
+    let (inputs, outputs) = if cfg!(miri) { (256, 3) } else { (4096, 20) };
     for sign in [1.0, -1.0] {
         // One zero a row, so that every other entry is 255 steps above the least.
         let mut x = vec![255.0; inputs];
         x[17] = 0.0;
         let case = Case {
             inputs,
-            outputs: 20,
+            outputs,
             x,
-            weight: vec![127.0 * sign; 20 * inputs],
-            bias: vec![0.0; 20],
+            weight: vec![127.0 * sign; outputs * inputs],
+            bias: vec![0.0; outputs],
         };
         for level in levels() {
             let y = case.packed(Precision::Int8, level).apply(&case.x);
@@ -182,17 +190,17 @@ fn the_largest_sums_of_bytes_are_exact() {
 #[test]
 fn no_value_makes_a_kernel_fail() {
     for extreme in [f32::MAX, f32::MIN, f32::MIN_POSITIVE, 1e-42, f32::INFINITY, f32::NAN, 0.0] {
-        let (inputs, outputs) = (33, 35);
+        let (rows, inputs, outputs) = if cfg!(miri) { (1, 9, 17) } else { (7, 33, 35) };
         let case = Case {
             inputs,
             outputs,
-            x: (0..7 * inputs).map(|i| if i % 5 == 0 { extreme } else { 1.0 }).collect(),
+            x: (0..rows * inputs).map(|i| if i % 5 == 0 { extreme } else { 1.0 }).collect(),
             weight: vec![0.5; outputs * inputs],
             bias: vec![0.0; outputs],
         };
         for level in levels() {
             for precision in FORMATS {
-                assert_eq!(case.packed(precision, level).apply(&case.x).len(), 7 * outputs);
+                assert_eq!(case.packed(precision, level).apply(&case.x).len(), rows * outputs);
             }
         }
     }

@@ -22,8 +22,9 @@ pub(super) fn section(study: &Study, warning: Option<&str>) -> Result<Section> {
     }
     if !section.is_empty() {
         section.lead.push(
-            "The validation rows chose the epoch, so that their figures flatter; those on held-out \
-             comments are the ones to report."
+            "The validation rows chose temperatures and thresholds (and the epoch, where the recipe \
+             keeps the best one), so that their figures flatter; those on held-out comments are the \
+             ones to report."
                 .into(),
         );
     }
@@ -115,7 +116,7 @@ fn validation(manifest: &Found<Value>) -> Sheet {
         ("macro-F1, oracle", Kind::Figure),
         ("macro-F1, pipeline", Kind::Figure),
     ];
-    let caption = "Validation rows, which also chose the epoch";
+    let caption = "Validation rows, which also chose thresholds";
     let mut sheet = Sheet::new("validation", caption, &columns, &[&manifest.path]);
     for tier in manifest.content["validation"].as_array().into_iter().flatten() {
         sheet.rows.push(vec![

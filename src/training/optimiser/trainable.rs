@@ -40,9 +40,11 @@ impl Trainable {
     ) -> Result<(Vec<f32>, f64)> {
         let mut sum: Option<Vec<f32>> = None;
         for gradient in shards.iter().filter_map(|shard| gradients(shard, &self.var)) {
-            let values = gradient.flatten_all()?.to_vec1::<f32>()?;
+            let gradient = gradient.contiguous()?;
+            let (storage, layout) = gradient.storage_and_layout();
+            let values = tensor_values(&storage, layout)?;
             match &mut sum {
-                None => sum = Some(values),
+                None => sum = Some(values.to_vec()),
                 Some(sum) => sum.iter_mut().zip(values).for_each(|(s, v)| *s += v),
             }
         }
