@@ -38,6 +38,7 @@ pub use process::{keep_memory, single_threaded_operations};
 
 use std::process::ExitCode;
 
+use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::encoder::DeviceRequest;
@@ -72,6 +73,9 @@ pub struct Global {
     /// Print more about what is done; repeat for more still
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
+    /// Do not ask the kernel to refuse this process the network; it is recorded
+    #[arg(long, global = true, env = "CONFIDE_NO_SANDBOX", value_parser = FalseyValueParser::new())]
+    pub no_sandbox: bool,
     /// How messages on standard error are written
     #[arg(long, global = true, env = "CONFIDE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
@@ -129,9 +133,13 @@ pub fn main() -> ExitCode {
         Command::Pull(_) if cfg!(feature = "hub") => {
             process::Sandbox::Off("this command fetches from the network".into())
         }
+        _ if cli.global.no_sandbox => process::Sandbox::Off("--no-sandbox was given".into()),
         _ => process::deny_network(),
     };
     let messages = messages::Messages::new(&cli.global);
+    if cli.global.no_sandbox {
+        messages.warn("--no-sandbox: nothing keeps this process from the network but its own code");
+    }
     let outcome = run(&cli, &sandbox);
     match outcome {
         Ok(Outcome::Done) => ExitCode::SUCCESS,

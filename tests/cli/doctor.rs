@@ -30,6 +30,20 @@ fn it_says_that_the_network_is_denied() {
 }
 
 #[test]
+fn a_sandbox_that_is_not_wanted_is_recorded() {
+    let folder = Folder::new();
+    let ran = folder.run(&["doctor", "--json", "--no-sandbox"]);
+    ran.exits(0).says(&["--no-sandbox"]);
+    assert_eq!(ran.json()["network_denied"], false);
+    folder.run(&["doctor", "--no-sandbox"]).prints(&["--no-sandbox was given"]);
+    let study = crate::study::study(crate::study::FROZEN);
+    crate::study::train(&study, "bundle", &["--no-sandbox"]).exits(0);
+    assert!(study.read("bundle.run/run.json").contains("--no-sandbox was given"));
+    crate::study::train(&study, "other", &[]).exits(0);
+    assert!(!study.read("other.run/run.json").contains("--no-sandbox"));
+}
+
+#[test]
 fn its_flags_have_twins_in_the_environment() {
     let folder = Folder::new();
     let mut twin = command(folder.root());

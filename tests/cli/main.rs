@@ -34,6 +34,7 @@ mod report;
 mod review;
 mod samples;
 mod shipped;
+mod sources;
 mod split;
 mod tables;
 mod train;

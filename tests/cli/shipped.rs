@@ -26,5 +26,8 @@ fn a_folder_of_that_name_comes_first() {
     folder.file("comments.csv", COMMENTS);
     std::fs::create_dir(folder.path("study")).unwrap();
     folder.run(&["classify", "study", "comments.csv", "-o", "coded.csv"]).exits(4).says(&["lacks"]);
-    folder.run(&["classify", "absent", "comments.csv", "-o", "coded.csv"]).exits(4).says(&["study"]);
+    folder
+        .run(&["classify", "absent", "comments.csv", "-o", "coded.csv"])
+        .exits(4)
+        .says(&["study"]);
 }
