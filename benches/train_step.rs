@@ -58,6 +58,7 @@ fn examples(rows: &[GoldRow], split: Split, most: usize, tokens: &Tokens) -> Vec
         text: tokens.tokenize(&row.text).expect("tokens"),
         ngrams: NGrams::default(),
         codes: row.codes.clone(),
+        soft: None,
     };
     rows.iter().filter(of_split).take(most).map(example).collect()
 }
