@@ -45,7 +45,8 @@ def accuracy(rows, codes, tier):
         if tier == "attitude" and one["experience"] != other["experience"]:
             continue
         right = all(codes[row["id"]][tier] == row[tier] for row in (one, other))
-        for kind in (one["kind"], "all"):
+        kinds = {one["kind"], other["kind"]}
+        for kind in ("keyword" if len(kinds) > 1 else kinds.pop(), "all"):
             n, k = out.get(kind, (0, 0))
             out[kind] = (n + 1, k + right)
     return out

@@ -284,7 +284,7 @@ impl Session<'_> {
         let is_best =
             self.recipe.keep == Keep::Last || old.is_none_or(|old| record.better_than(old));
         log.write(&Value::Object(record.figures(self.codebook)))?;
-        self.observer.epoch(&record, is_best);
+        self.observer.epoch(&record, is_best && self.recipe.keep == Keep::Best);
         self.state.history.push(record);
         if is_best {
             let before = self.state.best.replace(self.state.epoch);
