@@ -38,6 +38,14 @@ pub(super) fn card(codebook: &Codebook, manifest: &Manifest) -> String {
             _ => format!("epoch {} was kept", manifest.best_epoch),
         },
     );
+    if let Some(digest) = &manifest.plan.unlabelled {
+        out += &format!(
+            "\nIt also learnt from uncoded texts, of which {} models had said first what they think \
+             (SHA-256 over the texts: {}).\n",
+            manifest.recipe["teachers"],
+            code(digest)
+        );
+    }
     if !codebook.description.trim().is_empty() {
         out += &format!("\nThe codebook says: {}\n", plain(&codebook.description));
     }

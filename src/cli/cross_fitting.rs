@@ -84,15 +84,7 @@ pub(super) fn cross_fit(
             };
             train_bundle(own, messages, sandbox, stop)?;
         }
-        let bundle = Bundle::load(
-            &output,
-            (request.recipe.mode == Mode::Lora).then_some(request.base),
-            &ComputeRequest {
-                device: request.device.clone(),
-                precision: Some(Precision::F32),
-                ..ComputeRequest::default()
-            },
-        )?;
+        let bundle = own_bundle(&output, request)?;
         let own = rows.iter().zip(&fold_of).filter(|(_, of)| **of == fold);
         let (own, mut logits) = say(&bundle, own.map(|(row, _)| row), fold + 1, stop)?;
         if let Some(margins) = margins(&output, codebook)? {
@@ -115,6 +107,19 @@ pub(super) fn cross_fit(
         CrossValidation { folds: count, rows: whole.rows, tiers: TierFigures::of(&whole) };
     let (folds, gold) = held_out.into_iter().map(|row| (row.fold - 1, row.gold)).unzip();
     Ok(Crossed { table, figures, logits, gold, folds })
+}
+
+/// A bundle that a part of this training wrote, in f32.
+pub(super) fn own_bundle(output: &Path, request: &Request) -> Result<Bundle> {
+    Bundle::load(
+        output,
+        (request.recipe.mode == Mode::Lora).then_some(request.base),
+        &ComputeRequest {
+            device: request.device.clone(),
+            precision: Some(Precision::F32),
+            ..ComputeRequest::default()
+        },
+    )
 }
 
 /// What the training of this bundle added to the logits of every tier's labels, if anything.

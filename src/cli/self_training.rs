@@ -9,19 +9,19 @@ use std::sync::atomic::AtomicBool;
 
 use sha2::{Digest, Sha256};
 
+use super::cross_fitting::own_bundle;
 use super::messages::Messages;
 use super::process::Sandbox;
 use super::train::{Request, train_bundle};
 use super::training_rows::Rows;
-use crate::bundle::Bundle;
 use crate::codebook::{Code, Codebook, TierKind, hex};
 use crate::corpus::{ReadOptions, TableReader};
-use crate::encoder::{ComputeRequest, Precision, Tokens};
+use crate::encoder::Tokens;
 use crate::error::{Error, Result};
 use crate::heads::joint::{Decision, Joint};
 use crate::heads::lexical::NGrams;
 use crate::heads::soft::SoftCode;
-use crate::training::{Example, Mode, Randomness, Recipe, RunFolder};
+use crate::training::{Example, Randomness, Recipe, RunFolder};
 
 /// Texts that nobody coded.
 pub(super) struct Unlabelled {
@@ -123,15 +123,7 @@ impl Unlabelled {
                 };
                 train_bundle(own, messages, sandbox, stop)?;
             }
-            let bundle = Bundle::load(
-                &output,
-                (request.recipe.mode == Mode::Lora).then_some(request.base),
-                &ComputeRequest {
-                    device: request.device.clone(),
-                    precision: Some(Precision::F32),
-                    ..ComputeRequest::default()
-                },
-            )?;
+            let bundle = own_bundle(&output, request)?;
             let logits = bundle.logits(&bundle.read(&texts)?, stop)?;
             let decisions = bundle.decisions();
             let said = logits.iter().map(|logits| decisions.probabilities(codebook, logits));

@@ -40,6 +40,8 @@ fn uncoded_texts_are_recorded_by_digest_and_change_the_bundle() {
     assert!(alone["plan"]["unlabelled"].is_null());
     assert_eq!(first["plan"]["unlabelled"].as_str().unwrap().len(), 64);
     assert_eq!(first["train_rows"], 24);
+    assert!(folder.read("first/README.md").contains("uncoded texts, of which 2 models"));
+    assert!(!folder.read("alone/README.md").contains("uncoded"));
     holds_no_text(&folder, &["first", "first.run"]);
     assert!(!folder.path("first.run/teachers").exists());
     // With other texts the same folder is another training.

@@ -111,7 +111,7 @@ fn messages(ran: &Ran) -> Vec<Value> {
 
 #[test]
 fn epochs_are_messages_with_their_figures() {
-    let folder = study(FULL);
+    let folder = study(&format!("{FULL}keep = \"best\"\n"));
     let ran = train(&folder, "bundle", &["--log-format", "json"]);
     ran.exits(0);
     let messages = messages(&ran);
