@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use serde_json::{Value, json};
 
 use super::messages::Messages;
-use super::process::Sandbox;
+use super::sandbox::Sandbox;
 use super::table::Table;
 use super::train::{MARGINS, RUN_RECORD, Request, train_bundle};
 use super::training_rows::{Rows, teaches, tied};

@@ -5,7 +5,7 @@ use clap::builder::FalseyValueParser;
 use serde_json::json;
 
 use super::compute::{found, level};
-use super::process::Sandbox;
+use super::sandbox::Sandbox;
 use super::table::{Table, print, print_json};
 use super::{Global, Outcome};
 use crate::encoder::kernels::Level;
@@ -57,8 +57,9 @@ pub fn run(args: &DoctorArgs, global: &Global, sandbox: &Sandbox) -> Result<Outc
             "device_why": why,
             "encoders": SHIPPED,
             "model_cache": home,
-            "network_denied": !matches!(sandbox, Sandbox::Off(_)),
+            "network_denied": sandbox.network_denied(),
             "sandbox": sandbox.describe(),
+            "in_force": sandbox.record(),
         }))?;
         return Ok(Outcome::Done);
     }
@@ -67,15 +68,24 @@ pub fn run(args: &DoctorArgs, global: &Global, sandbox: &Sandbox) -> Result<Outc
         None => "one per core; --threads changes it, never the results",
     };
     let mut table = Table::new(["what", "here", "why"]);
-    let rows: [[String; 3]; 7] = [
+    let rows: [[String; 3]; 8] = [
         ["version".into(), env!("CARGO_PKG_VERSION").into(), String::new()],
         [
             "network".into(),
-            sandbox.describe(),
+            sandbox.network(),
             if cfg!(feature = "hub") {
                 "pull alone is allowed one"
             } else {
                 "this build holds no network code"
+            }
+            .into(),
+        ],
+        [
+            "files".into(),
+            sandbox.files(),
+            match cfg!(feature = "cuda") {
+                true => "builds without cuda are limited",
+                false => "pull alone reads without a limit; doctor writes nothing",
             }
             .into(),
         ],

@@ -25,6 +25,7 @@ mod quickstart;
 mod redact;
 mod report;
 mod sample;
+mod sandbox;
 mod self_training;
 mod split;
 mod suspects;
@@ -39,7 +40,9 @@ pub use process::{keep_memory, single_threaded_operations};
 use std::process::ExitCode;
 
 use clap::builder::FalseyValueParser;
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+
+use sandbox::Sandbox;
 
 use crate::encoder::DeviceRequest;
 use crate::error::Result;
@@ -73,7 +76,7 @@ pub struct Global {
     /// Print more about what is done; repeat for more still
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
-    /// Do not ask the kernel to refuse this process the network; it is recorded
+    /// Do not ask the kernel to refuse this process the network and other files; it is recorded
     #[arg(long, global = true, env = "CONFIDE_NO_SANDBOX", value_parser = FalseyValueParser::new())]
     pub no_sandbox: bool,
     /// How messages on standard error are written
@@ -125,20 +128,26 @@ pub fn main() -> ExitCode {
     process::keep_memory();
     process::single_threaded_operations();
     process::keep_to_owner();
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+    let mut command = Cli::command();
+    let parsed = command.try_get_matches_from_mut(std::env::args_os()).and_then(|matches| {
+        let cli = Cli::from_arg_matches(&matches).map_err(|e| e.format(&mut command))?;
+        Ok((cli, matches))
+    });
+    let (cli, matches) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => return misused(&error),
     };
-    let sandbox = match cli.command {
-        Command::Pull(_) if cfg!(feature = "hub") => {
-            process::Sandbox::Off("this command fetches from the network".into())
-        }
-        _ if cli.global.no_sandbox => process::Sandbox::Off("--no-sandbox was given".into()),
-        _ => process::deny_network(),
+    let may_connect = matches!(cli.command, Command::Pull(_)) && cfg!(feature = "hub");
+    let sandbox = match cli.global.no_sandbox {
+        true => Sandbox::none("--no-sandbox was given"),
+        false => Sandbox::enter(&command, &matches, may_connect),
     };
     let messages = messages::Messages::new(&cli.global);
     if cli.global.no_sandbox {
-        messages.warn("--no-sandbox: nothing keeps this process from the network but its own code");
+        messages.warn(
+            "--no-sandbox: nothing keeps this process from the network and from other files but its \
+             own code",
+        );
     }
     let outcome = run(&cli, &sandbox);
     match outcome {
@@ -161,7 +170,7 @@ fn misused(error: &clap::Error) -> ExitCode {
     ExitCode::from(crate::error::Kind::Usage.exit_code())
 }
 
-fn run(cli: &Cli, sandbox: &process::Sandbox) -> Result<Outcome> {
+fn run(cli: &Cli, sandbox: &Sandbox) -> Result<Outcome> {
     process::start_workers(&cli.global)?;
     match &cli.command {
         Command::Check(args) => check::run(args, &cli.global),

@@ -1,88 +1,10 @@
-//! What every command does before its work: no network, memory settings, workers, stop signal.
+//! What every command does before its work: memory settings, workers, stop signal.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Global;
 use crate::error::{Error, Result};
-
-/// What the kernel keeps this process from doing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Sandbox {
-    /// Every socket is refused by the kernel, for all threads and children.
-    NoSockets,
-    /// Every socket but local ones, which can neither connect, nor send, nor accept a connection.
-    NoConnections,
-    /// Nothing; why.
-    Off(String),
-}
-
-impl Sandbox {
-    /// A sentence for people.
-    pub fn describe(&self) -> String {
-        match self {
-            Self::NoSockets => "the kernel refuses this process every socket (seccomp)".into(),
-            Self::NoConnections => {
-                "the kernel refuses this process every socket but local ones without a \
-                                    connection, which the graphics driver opens (seccomp)"
-                    .into()
-            }
-            Self::Off(why) => format!("not in force: {why}"),
-        }
-    }
-}
-
-/// Denies this process and its children the network; to be called before any thread exists. CUDA's
-/// driver does not start without a local socket, so a build with it is left those, to no use.
-#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
-pub fn deny_network() -> Sandbox {
-    match (apply_denial(cfg!(feature = "cuda")), cfg!(feature = "cuda")) {
-        (Ok(()), false) => Sandbox::NoSockets,
-        (Ok(()), true) => Sandbox::NoConnections,
-        (Err(error), _) => Sandbox::Off(error.to_string()),
-    }
-}
-
-#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
-fn apply_denial(has_local_sockets: bool) -> std::result::Result<(), seccompiler::Error> {
-    use std::collections::BTreeMap;
-
-    use seccompiler::{
-        BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
-        SeccompRule, apply_filter_all_threads,
-    };
-
-    let mut denied = vec![libc::SYS_connect, libc::SYS_io_uring_setup];
-    let mut rules: BTreeMap<_, _> = BTreeMap::new();
-    let unless = |argument, length, value| -> std::result::Result<_, seccompiler::BackendError> {
-        let condition = SeccompCondition::new(argument, length, SeccompCmpOp::Ne, value)?;
-        Ok(vec![SeccompRule::new(vec![condition])?])
-    };
-    if has_local_sockets {
-        let local = unless(0, SeccompCmpArgLen::Dword, libc::AF_UNIX as u64)?;
-        rules.insert(libc::SYS_socket, local);
-        // To the other end of a pair, but to no address.
-        rules.insert(libc::SYS_sendto, unless(4, SeccompCmpArgLen::Qword, 0)?);
-        denied.extend([libc::SYS_accept, libc::SYS_accept4, libc::SYS_sendmsg, libc::SYS_sendmmsg]);
-    } else {
-        denied.push(libc::SYS_socket);
-    }
-    rules.extend(denied.into_iter().map(|call| (call, Vec::new())));
-    let filter = SeccompFilter::new(
-        rules,
-        SeccompAction::Allow,
-        SeccompAction::Errno(libc::EPERM as u32),
-        std::env::consts::ARCH.try_into()?,
-    )?;
-    let program: BpfProgram = filter.try_into()?;
-    apply_filter_all_threads(&program)
-}
-
-/// Denies this process and its children every socket; to be called before any thread exists.
-#[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
-pub fn deny_network() -> Sandbox {
-    Sandbox::Off("this system has no seccomp; the program opens no connection of its own".into())
-}
 
 /// Keeps freed memory for reuse: by default glibc gives large blocks back to the kernel at once,
 /// and half of a training goes into clearing them again.
@@ -195,81 +117,6 @@ mod tests {
     use super::*;
 
     const ROLE: &str = "CONFIDE_TEST_ROLE";
-
-    /// Whether this process is refused the network, and local sockets or only their use.
-    fn refused(has_local_sockets: bool) -> bool {
-        use std::io::ErrorKind::PermissionDenied;
-        use std::net::{TcpListener, TcpStream, UdpSocket};
-        use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
-        let folder = tempfile::tempdir().unwrap();
-        let place = folder.path().join("socket");
-        let local = match UnixDatagram::unbound() {
-            Ok(socket) if has_local_sockets => {
-                [socket.connect("/x").err(), socket.send_to(&[0], "/x").err()]
-            }
-            Ok(_) => return false,
-            Err(error) => [Some(error), UnixStream::connect("/x").err()],
-        };
-        let accept = |socket: UnixListener| {
-            socket.set_nonblocking(true)?;
-            socket.accept()
-        };
-        let kinds = [
-            TcpStream::connect("127.0.0.1:9").err(),
-            TcpStream::connect("[::1]:9").err(),
-            TcpListener::bind("127.0.0.1:0").err(),
-            UdpSocket::bind("127.0.0.1:0").err(),
-            UnixListener::bind(place).and_then(accept).err(),
-        ];
-        let mut kinds = kinds.iter().chain(&local);
-        kinds.all(|error| error.as_ref().is_some_and(|e| e.kind() == PermissionDenied))
-    }
-
-    /// Runs this test again in a process of its own with a part to play.
-    fn play(role: &str) -> bool {
-        std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "cli::process::tests::sockets_are_refused_to_threads_and_children"])
-            .env(ROLE, role)
-            .output()
-            .unwrap()
-            .status
-            .success()
-    }
-
-    fn deny_and_check(has_local_sockets: bool, child: &str) {
-        let early = std::sync::Arc::new(std::sync::Barrier::new(2));
-        let wait = early.clone();
-        let thread = std::thread::spawn(move || {
-            wait.wait();
-            refused(has_local_sockets)
-        });
-        assert!(!refused(has_local_sockets), "sockets work before");
-        apply_denial(has_local_sockets).unwrap();
-        early.wait();
-        assert!(refused(has_local_sockets));
-        assert!(thread.join().unwrap(), "a thread that was there before");
-        let new = std::thread::spawn(move || refused(has_local_sockets));
-        assert!(new.join().unwrap(), "a new thread");
-        assert!(play(child), "a child");
-    }
-
-    #[test]
-    fn sockets_are_refused_to_threads_and_children() {
-        match std::env::var(ROLE).as_deref() {
-            Ok("denied") => deny_and_check(false, "child"),
-            Ok("local") => deny_and_check(true, "child of local"),
-            Ok("child") => assert!(refused(false)),
-            Ok(_) => assert!(refused(true)),
-            Err(_) => {
-                for role in ["denied", "local"] {
-                    assert!(play(role), "{role}");
-                }
-                for role in ["child", "child of local"] {
-                    assert!(!play(role), "the test must be able to fail");
-                }
-            }
-        }
-    }
 
     #[test]
     fn a_panic_shows_no_text_and_files_are_the_owners() {

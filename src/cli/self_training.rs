@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::cross_fitting::own_bundle;
 use super::messages::Messages;
-use super::process::Sandbox;
+use super::sandbox::Sandbox;
 use super::train::{Request, train_bundle};
 use super::training_rows::Rows;
 use crate::codebook::{Code, Codebook, TierKind, hex};

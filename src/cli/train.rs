@@ -13,8 +13,9 @@ use super::cross_fitting::{Crossed, cross_fit};
 use super::decided::Unseen;
 use super::input::InputArgs;
 use super::messages::{Messages, TrainingView};
-use super::process::{Sandbox, peak_memory, stop_flag};
+use super::process::{peak_memory, stop_flag};
 use super::redact::RedactionArgs;
+use super::sandbox::Sandbox;
 use super::self_training::{Unlabelled, teachers, together};
 use super::table::print;
 use super::training_rows::{
@@ -314,6 +315,7 @@ pub(super) fn train_bundle(
         "threads": rayon::current_num_threads(),
         "peak_memory_bytes": peak_memory(),
         "sandbox": sandbox.describe(),
+        "in_force": sandbox.record(),
         "finished": std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH).map(|d| d.as_secs()).unwrap_or(0),
         "host": sysinfo::System::host_name().ok(),

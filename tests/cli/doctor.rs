@@ -29,12 +29,32 @@ fn it_says_that_the_network_is_denied() {
     folder.run(&["doctor"]).prints(&["refuses this process every socket"]);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn what_the_kernel_does_not_let_it_read_and_write_is_on_record() {
+    let study = crate::study::study(crate::study::FROZEN);
+    let landlock = study.run(&["doctor", "--json"]).json()["in_force"]["landlock"].clone();
+    crate::study::train(&study, "bundle", &[]).exits(0);
+    let record: serde_json::Value =
+        serde_json::from_str(&study.read("bundle.run/run.json")).unwrap();
+    assert_eq!(record["in_force"]["landlock"], landlock);
+    if landlock.is_null() {
+        eprintln!("skipped: this kernel limits no files");
+        study.run(&["doctor"]).prints(&["not in force"]);
+        return;
+    }
+    assert!(landlock["level"].as_u64().unwrap() >= 2 && landlock["reading"] == true);
+    study.run(&["doctor"]).prints(&["Landlock", "write below the folders of its outputs"]);
+    assert!(record["sandbox"].as_str().unwrap().contains("Landlock"));
+}
+
 #[test]
 fn a_sandbox_that_is_not_wanted_is_recorded() {
     let folder = Folder::new();
     let ran = folder.run(&["doctor", "--json", "--no-sandbox"]);
     ran.exits(0).says(&["--no-sandbox"]);
     assert_eq!(ran.json()["network_denied"], false);
+    assert!(ran.json()["in_force"]["landlock"].is_null());
     folder.run(&["doctor", "--no-sandbox"]).prints(&["--no-sandbox was given"]);
     let study = crate::study::study(crate::study::FROZEN);
     crate::study::train(&study, "bundle", &["--no-sandbox"]).exits(0);

@@ -37,6 +37,7 @@ mod shipped;
 mod sources;
 mod split;
 mod tables;
+mod traced;
 mod train;
 mod unlabelled;
 mod watching;
