@@ -14,6 +14,7 @@ use super::compute::{PrecisionArgs, level, tell_precision};
 use super::cross_fitting::fold_bundle;
 use super::input::InputArgs;
 use super::messages::{Messages, object};
+use super::new_table::SpreadsheetArgs;
 use super::process::stop_flag;
 use super::redact::RedactionArgs;
 use super::{Global, LogFormat, Outcome};
@@ -84,6 +85,8 @@ pub struct ClassifyArgs {
     input: InputArgs,
     #[command(flatten)]
     redaction: RedactionArgs,
+    #[command(flatten)]
+    spreadsheet: SpreadsheetArgs,
 }
 
 /// What probabilities tell.
@@ -121,6 +124,7 @@ pub fn run(args: &ClassifyArgs, global: &Global) -> Result<Outcome> {
             Probabilities::Conditional => CellProbability::Conditional,
         }),
         sets: args.sets,
+        spreadsheet_safe: args.spreadsheet.is_safe(),
     };
     let stop = stop_flag()?;
     let kernel = level(bundles[0].compute());
@@ -163,7 +167,8 @@ fn note_coded(run: &RunFolder, output: &Path) -> Result<()> {
     run.write(CODED_BY_FOLDS, format!("{json:#}\n").as_bytes())
 }
 
-const CODED_BY_FOLDS: &str = "coded-by-folds.json";
+/// The file of a run folder with the digests of tables that the mean of its folds' models coded.
+pub(super) const CODED_BY_FOLDS: &str = "coded-by-folds.json";
 
 /// The digests of all tables that were coded by the mean of the folds' models of a run.
 pub(super) fn coded_by_folds(run: &Path) -> Vec<String> {

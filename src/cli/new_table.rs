@@ -4,8 +4,28 @@
 use std::io::{self, BufWriter, Stdout, Write};
 use std::path::{Path, PathBuf};
 
-use crate::corpus::{Format, Row, TableWriter, WholeFile};
+use clap::Args;
+use clap::builder::FalseyValueParser;
+
+use crate::corpus::{Format, Row, TableWriter, WholeFile, harmless_heading};
 use crate::error::{Error, Result};
+
+/// Flags of commands that write tables with texts.
+#[derive(Clone, Debug, Default, Args)]
+pub struct SpreadsheetArgs {
+    /// Put an apostrophe before cells of a CSV table that a spreadsheet could take for formulas: those
+    /// that begin with = + - @, tab or line end, and those that begin with an apostrophe, so that the
+    /// first one can be taken away again
+    #[arg(long, env = "CONFIDE_SPREADSHEET_SAFE", value_parser = FalseyValueParser::new())]
+    spreadsheet_safe: bool,
+}
+
+impl SpreadsheetArgs {
+    /// Whether cells must not begin like formulas.
+    pub fn is_safe(&self) -> bool {
+        self.spreadsheet_safe
+    }
+}
 
 /// A table being written.
 pub struct NewTable {
@@ -46,6 +66,19 @@ impl NewTable {
     /// # Errors
     /// If nothing can be written there, or the path's ending is that of no table.
     pub fn begin(path: &Path, columns: &[String], format: Option<Format>) -> Result<Self> {
+        Self::begin_safe(path, columns, format, false)
+    }
+
+    /// The same, with cells that no spreadsheet takes for formulas if they are to be `harmless`.
+    ///
+    /// # Errors
+    /// As [`NewTable::begin`].
+    pub fn begin_safe(
+        path: &Path,
+        columns: &[String],
+        format: Option<Format>,
+        harmless: bool,
+    ) -> Result<Self> {
         let format = match format {
             Some(format) => format,
             None => Format::of_path(path, None)?,
@@ -54,8 +87,10 @@ impl NewTable {
             true => Sink::Stream(BufWriter::new(io::stdout())),
             false => Sink::File(WholeFile::create(path)?),
         };
-        let writer = TableWriter::new(sink, format, columns)
-            .map_err(|error| Error::writing(path, &error))?;
+        let heading = if harmless { harmless_heading(columns, format) } else { columns.to_vec() };
+        let writer = TableWriter::new(sink, format, &heading)
+            .map_err(|error| Error::writing(path, &error))?
+            .harmless(harmless);
         Ok(Self { writer, path: path.to_path_buf(), rows: 0 })
     }
 

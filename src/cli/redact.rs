@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::input::InputArgs;
 use super::messages::Messages;
-use super::new_table::{NewTable, is_stream};
+use super::new_table::{NewTable, SpreadsheetArgs, is_stream};
 use super::table::{Table, print, print_json};
 use super::{Global, Outcome};
 use crate::codebook::hex;
@@ -87,6 +87,8 @@ pub struct RedactArgs {
     force: bool,
     #[command(flatten)]
     table: InputArgs,
+    #[command(flatten)]
+    spreadsheet: SpreadsheetArgs,
 }
 
 /// One part of a text that would be masked; places are counted in characters from 0.
@@ -117,7 +119,8 @@ pub fn run(args: &RedactArgs, global: &Global) -> Result<Outcome> {
     let mut masked = match output {
         Some(path) => {
             let format = (is_stream(path) || path.extension().is_none()).then(|| reader.format());
-            Some(NewTable::begin(path, reader.columns(), format)?)
+            let safe = args.spreadsheet.is_safe();
+            Some(NewTable::begin_safe(path, reader.columns(), format, safe)?)
         }
         None => None,
     };

@@ -13,6 +13,7 @@ use serde_json::json;
 
 use super::input::InputArgs;
 use super::messages::Messages;
+use super::new_table::SpreadsheetArgs;
 use super::table::{print, print_json};
 use super::{Global, Outcome};
 use crate::codebook::{Codebook, check_coder};
@@ -74,6 +75,8 @@ pub struct SampleArgs {
     force: bool,
     #[command(flatten)]
     input: InputArgs,
+    #[command(flatten)]
+    spreadsheet: SpreadsheetArgs,
 }
 
 pub fn run(args: &SampleArgs, global: &Global) -> Result<Outcome> {

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::format::Format;
 use super::row::Row;
+use super::spreadsheet::harmless;
 
 /// A table being written to a sink, which should be buffered.
 #[derive(Debug)]
@@ -13,6 +14,8 @@ pub struct TableWriter<W: Write> {
     sink: W,
     format: Format,
     columns: Vec<String>,
+    /// Whether cells of a CSV table must not begin like a formula.
+    harmless: bool,
 }
 
 impl<W: Write> TableWriter<W> {
@@ -30,7 +33,13 @@ impl<W: Write> TableWriter<W> {
 
     /// Goes on with a table that has its header already.
     pub fn resume(sink: W, format: Format, columns: &[String]) -> Self {
-        Self { sink, format, columns: columns.to_vec() }
+        Self { sink, format, columns: columns.to_vec(), harmless: false }
+    }
+
+    /// The same table, with all cells to come as [`harmless`] makes them if it is CSV. The heading is
+    /// the caller's.
+    pub fn harmless(self, harmless: bool) -> Self {
+        Self { harmless, ..self }
     }
 
     /// Writes a row and the added cells, which are the last columns, in order.
@@ -46,8 +55,15 @@ impl<W: Write> TableWriter<W> {
         match self.format {
             Format::Csv { delimiter } => {
                 let cells = (0..own).map(|column| row.cell(column));
-                let added = extra.iter().map(|(_, cell)| cell.as_str());
-                write_record(&mut self.sink, delimiter, cells.chain(added))
+                let cells = cells.chain(extra.iter().map(|(_, cell)| cell.as_str()));
+                match self.harmless {
+                    false => write_record(&mut self.sink, delimiter, cells),
+                    true => {
+                        let cells: Vec<_> = cells.map(harmless).collect();
+                        let cells = cells.iter().map(|cell| cell.as_ref());
+                        write_record(&mut self.sink, delimiter, cells)
+                    }
+                }
             }
             Format::Jsonl => {
                 let mut object = match &row.json {

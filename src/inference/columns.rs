@@ -29,6 +29,9 @@ pub struct ColumnOptions {
     pub probabilities: Option<CellProbability>,
     /// Per cent of conformal sets that are to hold the gold; no sets without.
     pub sets: Option<u8>,
+    /// Whether cells of a CSV output must not begin like a spreadsheet's formula.
+    #[serde(default)]
+    pub spreadsheet_safe: bool,
 }
 
 /// What became of one row.
@@ -260,6 +263,7 @@ mod tests {
         let mut options = ColumnOptions {
             coder: Some("confide".into()),
             probabilities: Some(CellProbability::Path),
+            spreadsheet_safe: false,
             sets: None,
         };
         let path = cells(&options, |book| coded(book, 0.8, [0.5, 0.1]));

@@ -17,7 +17,7 @@ use super::source::Source;
 use super::state::{Counts, WorkPlan};
 use super::window::{pass_over, read_window};
 use crate::bundle::Bundle;
-use crate::corpus::{Defect, Row, TableReader};
+use crate::corpus::{Defect, Row, TableReader, harmless_heading};
 use crate::decision::ReviewRule;
 use crate::error::{Error, Kind, Result};
 
@@ -90,13 +90,16 @@ pub fn classify(job: Job, stop: &AtomicBool, observer: &mut dyn Observer) -> Res
     let all = [reader.columns(), columns.names()].concat();
     let flag = source.options().format.as_deref();
     let format = |path: Option<&Path>| output_format(path, source.path(), flag, reader.format());
+    let safe = job.columns.spreadsheet_safe;
+    let heading = |format| if safe { harmless_heading(&all, format) } else { all.clone() };
     let (rule, has_budget) = (job.rule, job.budget.is_some());
     let coder = Coder::new(job.bundles);
     let table = Table { coder, bundle, columns, text, rule, has_budget };
     let (places, format) = match job.destination {
         Destination::File(path) => (Places::new(path), format(Some(path))?),
         Destination::Stream(stream, name) => {
-            let mut sink = StreamSink::new(stream, name, format(None)?, &all)?;
+            let format = format(None)?;
+            let mut sink = StreamSink::new(stream, name, format, &heading(format), safe)?;
             sink.commit(&Counts::default())?;
             return table.code(&mut reader, &mut sink, Counts::default(), stop, observer);
         }
@@ -108,7 +111,7 @@ pub fn classify(job: Job, stop: &AtomicBool, observer: &mut dyn Observer) -> Res
         Work::Fresh => None,
     };
     let counts = resumed.as_ref().map(|state| state.counts).unwrap_or_default();
-    let mut sink = PartialSink::open(&places, plan, resumed, format, &all)?;
+    let mut sink = PartialSink::open(&places, plan, resumed, format, &heading(format))?;
     if counts.rows > 0 {
         observer.resumed(&counts);
         if !pass_over(&mut reader, counts.rows)? {

@@ -124,6 +124,7 @@ impl PartialSink {
         let part = cut(part, &places.part(), state.bytes)?;
         let list = cut(list, &path, state.reject_bytes)?;
         let failed = |e: std::io::Error| Error::writing(folder, &e);
+        let harmless = state.plan.columns.spreadsheet_safe;
         let (coded, rejects) = if fresh {
             (
                 TableWriter::new(part, format, columns).map_err(failed)?,
@@ -135,6 +136,7 @@ impl PartialSink {
                 TableWriter::resume(list, list_format, &listed),
             )
         };
+        let coded = coded.harmless(harmless);
         let ledger = match state.plan.budget {
             Some(_) => Some(Ledger::open(&places.worth(), state.counts.rows)?),
             None => None,

@@ -30,10 +30,11 @@ impl<'a> StreamSink<'a> {
         name: &'a str,
         format: Format,
         columns: &[String],
+        harmless: bool,
     ) -> Result<Self> {
         let writer = TableWriter::new(sink, format, columns)
             .map_err(|e| Error::writing(Path::new(name), &e))?;
-        Ok(Self { writer, name })
+        Ok(Self { writer: writer.harmless(harmless), name })
     }
 }
 

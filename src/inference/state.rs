@@ -43,7 +43,7 @@ pub(super) struct WorkPlan {
     text: Option<String>,
     /// Digest of how texts are masked.
     redaction: Option<String>,
-    columns: ColumnOptions,
+    pub columns: ColumnOptions,
     /// Rows that are chosen among all for hand coding.
     pub budget: Option<u64>,
 }

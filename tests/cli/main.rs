@@ -36,6 +36,7 @@ mod samples;
 mod shipped;
 mod sources;
 mod split;
+mod spreadsheet;
 mod tables;
 mod traced;
 mod train;

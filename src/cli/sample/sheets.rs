@@ -40,9 +40,10 @@ pub fn write(
     let finish = || -> Result<()> {
         std::fs::create_dir_all(&folder).map_err(failed)?;
         let keep = kept(codebook, frame, &chosen);
-        put(&folder.join("sample.csv"), &keep.0, &keep.1).map_err(failed)?;
+        let safe = args.spreadsheet.is_safe();
+        put(&folder.join("sample.csv"), &keep.0, &keep.1, safe).map_err(failed)?;
         for (name, header, rows) in sheets(args, codebook, &chosen, seed) {
-            put(&folder.join(name), &header, &rows).map_err(failed)?;
+            put(&folder.join(name), &header, &rows, safe).map_err(failed)?;
         }
         let design = design(args, codebook, frame, drawn, widths, seed);
         std::fs::write(folder.join("design.json"), format!("{design:#}\n")).map_err(failed)?;
@@ -59,9 +60,11 @@ pub fn write(
     done
 }
 
-fn put(path: &Path, header: &[String], rows: &[Vec<String>]) -> std::io::Result<()> {
+fn put(path: &Path, header: &[String], rows: &[Vec<String>], safe: bool) -> std::io::Result<()> {
     let mut bytes = Vec::new();
-    let mut writer = TableWriter::new(&mut bytes, Format::Csv { delimiter: b',' }, header)?;
+    let format = Format::Csv { delimiter: b',' };
+    // Headings are names of ids, texts and tiers.
+    let mut writer = TableWriter::new(&mut bytes, format, header)?.harmless(safe);
     for cells in rows {
         let row = Row { number: 1, line: 1, cells: cells.clone(), json: None, defect: None };
         writer.write(&row, &[])?;
