@@ -27,6 +27,9 @@ use crate::evaluation::uncertainty::intervals;
 use crate::evaluation::{Evaluation, evaluate};
 use crate::training::{RunFolder, TextLogits};
 
+/// The file of a run folder that counts how often test rows were scored.
+pub(super) const SCORED: &str = "scored.json";
+
 /// Scores a bundle against gold codes, tier by tier, given gold gates and as it is used
 #[derive(Debug, Args)]
 #[command(
@@ -268,14 +271,14 @@ fn count_scoring(bundle: &Bundle, rows: &[GoldRow], messages: &Messages) -> Resu
     }
     let ids: Vec<&str> = rows.iter().map(|row| row.id.as_str()).collect();
     let key = hex_sha256(ids.join("\0").as_bytes());
-    let mut counts: Value = std::fs::read(run.file("scored.json"))
+    let mut counts: Value = std::fs::read(run.file(SCORED))
         .ok()
         .and_then(|bytes| serde_json::from_slice(&bytes).ok())
         .filter(Value::is_object)
         .unwrap_or_else(|| json!({}));
     let times = counts[&key].as_u64().unwrap_or(0) + 1;
     counts[&key] = json!(times);
-    run.write("scored.json", format!("{counts}\n").as_bytes())?;
+    run.write(SCORED, format!("{counts}\n").as_bytes())?;
     if times > 1 {
         messages
             .note(&format!("these test rows have now been scored {times} times with this bundle"));

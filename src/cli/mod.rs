@@ -13,6 +13,7 @@ mod doubtful;
 mod drift;
 mod evaluate;
 mod export;
+mod forget;
 mod import;
 mod input;
 mod joined;
@@ -109,6 +110,7 @@ enum Command {
     Sample(Box<sample::SampleArgs>),
     Import(import::ImportArgs),
     Export(export::ExportArgs),
+    Forget(forget::ForgetArgs),
     Quickstart(quickstart::QuickstartArgs),
     Pull(pull::PullArgs),
     Doctor(doctor::DoctorArgs),
@@ -187,6 +189,7 @@ fn run(cli: &Cli, sandbox: &Sandbox) -> Result<Outcome> {
         Command::Redact(args) => redact::run(args, &cli.global),
         Command::Prevalence(args) => prevalence::run(args, &cli.global),
         Command::Export(args) => export::run(args, &cli.global),
+        Command::Forget(args) => forget::run(args, &cli.global),
         Command::Quickstart(args) => quickstart::run(args, &cli.global, sandbox),
         Command::Pull(args) => pull::run(args, &cli.global),
         Command::Doctor(args) => doctor::run(args, &cli.global, sandbox),

@@ -2,6 +2,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::io::{BufRead, BufReader, Read};
+use std::ops::Range;
 
 use serde_json::{Map, Value};
 
@@ -23,10 +24,14 @@ pub(super) struct Objects<R> {
     columns: Vec<String>,
     known: HashSet<String>,
     ahead: VecDeque<Parsed>,
+    /// Bytes taken so far.
+    taken: u64,
+    span: Range<u64>,
 }
 
 struct Parsed {
     line: u64,
+    span: Range<u64>,
     object: std::result::Result<Map<String, Value>, Defect>,
 }
 
@@ -47,7 +52,8 @@ impl<R: Read> Objects<R> {
     pub fn with_columns(input: R, name: &str, columns: Vec<String>) -> Self {
         let known = columns.iter().cloned().collect();
         let (input, name) = (BufReader::new(input), name.to_string());
-        Self { input, name, line: 0, number: 0, columns, known, ahead: VecDeque::new() }
+        let (line, number, ahead) = (0, 0, VecDeque::new());
+        Self { input, name, line, number, columns, known, ahead, taken: 0, span: 0..0 }
     }
 
     /// Every key of the whole input, in the order of first appearance; `None` if the input
@@ -66,6 +72,11 @@ impl<R: Read> Objects<R> {
         &self.columns
     }
 
+    /// Where the row that was read last stands in the input, its line end included.
+    pub fn span(&self) -> Range<u64> {
+        self.span.clone()
+    }
+
     /// Whether the rows read ahead are none at all.
     pub fn is_empty(&self) -> bool {
         self.ahead.is_empty()
@@ -81,6 +92,7 @@ impl<R: Read> Objects<R> {
         };
         self.number += 1;
         let (line, number) = (parsed.line, self.number);
+        self.span = parsed.span;
         let object = match parsed.object {
             Ok(object) => object,
             Err(defect) => {
@@ -122,6 +134,7 @@ impl<R: Read> Objects<R> {
                 return Ok(None);
             }
             self.line += 1;
+            self.taken += got as u64;
             if got as u64 == LONGEST_LINE {
                 return Err(Error::data("a row of more than 64 MB")
                     .at(format!("{}:{}", self.name, self.line))
@@ -137,7 +150,8 @@ impl<R: Read> Objects<R> {
             Ok(_) => Err(Defect::NotAnObject),
             Err(error) => Err(Defect::NotJson { at: error.column() }),
         };
-        Ok(Some(Parsed { line: self.line, object }))
+        let span = self.taken - bytes.len() as u64..self.taken;
+        Ok(Some(Parsed { line: self.line, span, object }))
     }
 }
 
@@ -168,6 +182,7 @@ mod tests {
         assert_eq!((first.line, first.cells), (1, vec!["1".into(), "x|y".into(), String::new()]));
         let second = objects.next().unwrap().unwrap();
         assert_eq!((second.number, second.line, second.cell(0)), (2, 3, "t"));
+        assert_eq!(objects.span(), text.find("{\"c\"").unwrap() as u64..text.len() as u64);
         assert!(objects.next().unwrap().is_none());
         let scanned = Objects::scan(text.as_bytes(), "f").unwrap().unwrap();
         assert_eq!(scanned, ["a", "b", "c"]);

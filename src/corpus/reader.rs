@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::ops::Range;
 use std::path::Path;
 
 use super::encoding::Decoded;
@@ -163,6 +164,15 @@ impl TableReader {
             row.replace(*text, &self.columns[*text], |cell| redaction.redact(cell));
         }
         Ok(row)
+    }
+
+    /// Where the row that was read last stands in the decoded text, a byte-order mark not counted
+    /// and its line end included.
+    pub fn span(&self) -> Range<u64> {
+        match &self.body {
+            Body::Csv { records, .. } => records.span(),
+            Body::Jsonl(objects) => objects.span(),
+        }
     }
 
     fn row(&mut self) -> Result<Option<Row>> {

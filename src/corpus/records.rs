@@ -1,6 +1,7 @@
 //! CSV records (RFC 4180, leniently) from UTF-8, knowing the physical line of everything.
 
 use std::io::Read;
+use std::ops::Range;
 
 use super::reader::read_failure;
 use crate::error::{Error, Result};
@@ -23,6 +24,9 @@ pub(super) struct Records<R> {
     ended: bool,
     line: u64,
     delimiter: u8,
+    /// Bytes taken so far.
+    taken: u64,
+    span: Range<u64>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -37,7 +41,8 @@ enum State {
 impl<R: Read> Records<R> {
     pub fn new(input: R, name: &str, delimiter: u8) -> Self {
         let name = name.to_string();
-        Self { input, name, buffer: Vec::new(), at: 0, ended: false, line: 1, delimiter }
+        let (buffer, at, ended, line) = (Vec::new(), 0, false, 1);
+        Self { input, name, buffer, at, ended, line, delimiter, taken: 0, span: 0..0 }
     }
 
     pub fn delimiter(&self) -> u8 {
@@ -84,13 +89,21 @@ impl<R: Read> Records<R> {
     pub fn next(&mut self, fields: &mut Vec<String>) -> Result<Option<u64>> {
         loop {
             fields.clear();
-            let line = self.line;
+            let (line, begin) = (self.line, self.taken);
             match self.record(fields)? {
                 Ended::Nothing => return Ok(None),
                 Ended::Blank => {}
-                Ended::Record => return Ok(Some(line)),
+                Ended::Record => {
+                    self.span = begin..self.taken;
+                    return Ok(Some(line));
+                }
             }
         }
+    }
+
+    /// Where the record that was read last stands in the input, its line end included.
+    pub fn span(&self) -> Range<u64> {
+        self.span.clone()
     }
 
     fn record(&mut self, fields: &mut Vec<String>) -> Result<Ended> {
@@ -136,6 +149,7 @@ impl<R: Read> Records<R> {
                 (_, b'\r') => {
                     if self.peek()? == Some(b'\n') {
                         self.at += 1;
+                        self.taken += 1;
                     }
                     self.line += 1;
                     return Ok(close(fields, field, any_quoted));
@@ -170,6 +184,7 @@ impl<R: Read> Records<R> {
     fn take(&mut self) -> Result<Option<u8>> {
         let byte = self.peek()?;
         self.at += usize::from(byte.is_some());
+        self.taken += u64::from(byte.is_some());
         Ok(byte)
     }
 
@@ -236,6 +251,18 @@ mod tests {
         let found = all("h,i\r\n\r\n\"a\nb\",2\r3,4").unwrap();
         let lines: Vec<u64> = found.iter().map(|(line, _)| *line).collect();
         assert_eq!(lines, [1, 3, 5]);
+    }
+
+    #[test]
+    fn spans_are_whole_records() {
+        let text = "h,i\r\n\r\n\"a\nb\",2\r3,4";
+        let mut records = Records::new(text.as_bytes(), "f", b',');
+        let (mut found, mut fields) = (Vec::new(), Vec::new());
+        while records.next(&mut fields).unwrap().is_some() {
+            let span = records.span();
+            found.push(&text[span.start as usize..span.end as usize]);
+        }
+        assert_eq!(found, ["h,i\r\n", "\"a\nb\",2\r", "3,4"]);
     }
 
     #[test]

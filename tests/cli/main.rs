@@ -20,6 +20,7 @@ mod encoders;
 mod evaluate;
 mod export;
 mod folds;
+mod forget;
 mod heads;
 mod imports;
 mod interruption;
