@@ -38,6 +38,7 @@ mod shipped;
 mod sources;
 mod split;
 mod spreadsheet;
+mod supply;
 mod tables;
 mod traced;
 mod train;
