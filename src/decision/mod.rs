@@ -24,5 +24,5 @@ pub use margin::fit_margins;
 pub use path::{PathLine, fit_line, fit_paths, right};
 pub use review::{CONFIDENCE, JudgedText, ReviewRule, judge, judged};
 pub use temperature::{sigmoid, softmax};
-pub use thresholds::{common_threshold, fit_thresholds};
+pub use thresholds::fit_thresholds;
 pub use views::{Answers, both_views};
