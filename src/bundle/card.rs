@@ -7,6 +7,7 @@ use std::fmt::Write;
 
 use super::{Manifest, SetRows, TierFigures, TierRows};
 use crate::codebook::{Codebook, Gate, Label, Tier, TierKind};
+use crate::decision::{CONFIDENCE, Decisions, FittedOn};
 use crate::evaluation::view::TOO_FEW;
 use head::bundle_head;
 pub(super) use head::export_head;
@@ -18,7 +19,7 @@ const MANY: usize = 1000;
 
 /// The card as Markdown with the YAML head that model hubs read. It holds nothing that differs
 /// between equal trainings, and of the codebook's words no examples, which may be real comments.
-pub(super) fn card(codebook: &Codebook, manifest: &Manifest) -> String {
+pub(super) fn card(codebook: &Codebook, decisions: &Decisions, manifest: &Manifest) -> String {
     let mut out = bundle_head(codebook, manifest);
     let version = match plain(&codebook.version) {
         version if version.is_empty() => version,
@@ -53,6 +54,7 @@ pub(super) fn card(codebook: &Codebook, manifest: &Manifest) -> String {
     codebook.tiers.iter().for_each(|tier| out += &coded_tier(codebook, tier));
     out += &data(manifest);
     out += &figures(manifest);
+    out += &doubt(decisions);
     out += &uses(codebook, manifest);
     out += &limits(codebook, manifest);
     out += &sources(manifest);
@@ -181,6 +183,47 @@ fn figures_table(tiers: &[TierFigures]) -> String {
                 figure(accuracy)
             );
         }
+    }
+    out
+}
+
+/// What it leaves to people, and how its sets of plausible answers came about.
+fn doubt(decisions: &Decisions) -> String {
+    let mut out = "\n## When not to trust a code\n\n".to_owned();
+    out += &match &decisions.review {
+        None => "No text is marked for review: the recipe asks for none (`review_risk`). \
+                 `confide classify --review-budget` picks those whose hand coding helps most.\n"
+            .to_owned(),
+        Some(rule) => {
+            let risk = rule.risk.map(|risk| {
+                format!(
+                    " Of the others at most {:.1} % should have a wrong code, with a probability of \
+                     {CONFIDENCE} over the rows that told the limit.",
+                    100.0 * risk
+                )
+            });
+            format!(
+                "A text is for review if the probability of any of its answers is below {:.3}.{}\n",
+                rule.below,
+                risk.unwrap_or_default()
+            )
+        }
+    };
+    if let Some(sets) = &decisions.sets {
+        out += match sets.fitted_on {
+            FittedOn::OutOfFold => {
+                "\n`confide classify --sets 0.9` lists every answer that may be right. Its sets rest on \
+                 rows as models answered that had not seen them: 1 - 2 alpha are guaranteed to hold \
+                 the gold, 1 - alpha are observed to. That is an average over all texts of this \
+                 kind, of no single label or platform.\n"
+            }
+            FittedOn::Validation => {
+                "\n`confide classify --sets 0.9` lists every answer that may be right. Its sets rest on \
+                 the validation rows, on which other choices rest as well, so that 1 - alpha is \
+                 approximate and nothing is guaranteed. It is an average over all texts of this \
+                 kind, of no single label or platform.\n"
+            }
+        };
     }
     out
 }

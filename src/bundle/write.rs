@@ -97,7 +97,7 @@ impl BundleWriter {
         self.put(DECISION, decisions.to_json()?.as_bytes())?;
         let json = manifest.to_json(&self.digests)?;
         self.put(MANIFEST, json.as_bytes())?;
-        self.put(CARD, card::card(codebook, manifest).as_bytes())
+        self.put(CARD, card::card(codebook, decisions, manifest).as_bytes())
     }
 
     /// Gives the bundle its name.

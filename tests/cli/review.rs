@@ -193,6 +193,19 @@ fn a_rule_sends_to_review_what_the_recipe_asks() {
     let ran = folder.run(&evaluate);
     ran.exits(0).prints(&["left as ok", "a wrong code in any tier", "at most 10.0 %"]);
     holds_no_text(&folder, &["bundle", "bundle.run"]);
+    assert!(folder.read("bundle/README.md").contains(&format!("below {below:.3}")));
+    let evaluate = ["evaluate", "bundle", "coded.csv", "--precision", "f32", "-o", "s/evaluation"];
+    folder.run(&evaluate).exits(0);
+    folder.run(&["report", "s", "--codebook", "one.toml"]).exits(0);
+    let told = rows(&folder.read("s/report/tables/review.csv"));
+    let counts: Vec<&str> = told.iter().map(|row| row["comments"].as_str()).collect();
+    let kept = review["kept"]["count"].to_string();
+    assert_eq!(counts, ["90", kept.as_str(), kept.as_str()]);
+    let share: f64 = told[1]["share"].parse().unwrap();
+    assert!((share - review["wrong"]["value"].as_f64().unwrap()).abs() < 1e-9);
+    let told = rows(&folder.read("s/report/tables/sets.csv"));
+    assert_eq!(told.len(), 4, "a row for each level of the only tier");
+    assert_eq!(told[0]["fitted on"], "out of fold");
 }
 
 #[test]

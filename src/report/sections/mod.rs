@@ -5,6 +5,7 @@ mod agreement;
 mod answers;
 mod change;
 mod comparison;
+mod doubt;
 mod examples;
 mod shares;
 mod training;
@@ -92,6 +93,13 @@ pub fn sections(study: &Study, warning: Option<&str>) -> Result<(Vec<Section>, V
             accuracy::section(study, warning)?,
             Missing {
                 what: "how well the model codes held-out comments",
+                how: "confide evaluate STUDY/bundle split/coded.csv -o STUDY/evaluation",
+            },
+        ),
+        (
+            doubt::section(study),
+            Missing {
+                what: "what the model should not decide: review rule and sets of plausible answers",
                 how: "confide evaluate STUDY/bundle split/coded.csv -o STUDY/evaluation",
             },
         ),
