@@ -39,6 +39,13 @@ pub(super) fn card(codebook: &Codebook, decisions: &Decisions, manifest: &Manife
             _ => format!("epoch {} was kept", manifest.best_epoch),
         },
     );
+    if let Some(choice) = &manifest.choice {
+        out += &format!(
+            "\nThe recipe {} was chosen among {} by cross-validation on the training rows alone.\n",
+            code(&choice.chosen),
+            choice.candidates.len()
+        );
+    }
     if let Some(digest) = &manifest.plan.unlabelled {
         out += &format!(
             "\nIt also learnt from uncoded texts, of which {} models had said first what they think \

@@ -8,6 +8,7 @@ use super::{CrossValidation, TierFigures, TierRows};
 use crate::codebook::hex_sha256;
 use crate::encoder::{Pooling, Precision};
 use crate::error::{Error, Result};
+use crate::evaluation::selection::Choice;
 use crate::heads::HeadShape;
 use crate::training::{EpochRecord, Plan};
 
@@ -56,6 +57,9 @@ pub struct Manifest {
     /// Figures of models that had not seen the rows, if the training had folds.
     #[serde(default)]
     pub cross_validation: Option<CrossValidation>,
+    /// How the recipe was chosen, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub choice: Option<Choice>,
 }
 
 /// How far coding in one format agrees with coding in 32 bits.

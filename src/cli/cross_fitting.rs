@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::messages::Messages;
 use super::sandbox::Sandbox;
 use super::table::Table;
-use super::train::{MARGINS, RUN_RECORD, Request, train_bundle};
+use super::train::{MARGINS, RUN_RECORD, Request, share, train_bundle};
 use super::training_rows::{Rows, teaches, tied};
 use crate::bundle::{Bundle, CrossValidation, TierFigures};
 use crate::codebook::{Code, Codebook};
@@ -80,6 +80,7 @@ pub(super) fn cross_fit(
                 output: &output,
                 force: false,
                 folds: None,
+                budget: request.budget.map(|budget| share(budget, Some(count))),
                 ..*request
             };
             train_bundle(own, messages, sandbox, stop)?;
@@ -155,7 +156,7 @@ fn fold_of(rows: &[GoldRow], count: usize, seed: u64) -> Result<Vec<usize>> {
 
 /// What a model says of rows that it has not seen, and its logits; rows without text or code are
 /// passed over.
-fn say<'a>(
+pub(super) fn say<'a>(
     bundle: &Bundle,
     rows: impl Iterator<Item = &'a GoldRow>,
     fold: usize,

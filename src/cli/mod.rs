@@ -23,6 +23,7 @@ mod prevalence;
 mod process;
 mod pull;
 mod quickstart;
+mod recipe_choice;
 mod redact;
 mod report;
 mod sample;

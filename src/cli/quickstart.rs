@@ -161,6 +161,7 @@ pub fn run(args: &QuickstartArgs, global: &Global, sandbox: &Sandbox) -> Result<
             seed: global.seed,
             device: &device,
             folds: None,
+            budget: None,
             unlabelled: None,
             tensorboard: false,
         };

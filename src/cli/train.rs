@@ -14,6 +14,7 @@ use super::decided::Unseen;
 use super::input::InputArgs;
 use super::messages::{Messages, TrainingView};
 use super::process::{peak_memory, stop_flag};
+use super::recipe_choice::{self, Paid, choose, clear};
 use super::redact::RedactionArgs;
 use super::sandbox::Sandbox;
 use super::self_training::{Unlabelled, teachers, together};
@@ -32,11 +33,14 @@ use crate::error::{Error, Kind, Result, shown};
 use crate::heads::{shift_biases, shift_logits};
 use crate::training::{
     EpochRecord, Example, Examples, Mode, Plan, Randomness, Recipe, RunFolder, Start, TextLogits,
-    TrainedEncoder, fit_lexical, initial_heads, rounded_weights, soup, train, train_frozen,
+    TrainedEncoder, Work, fit_lexical, initial_heads, rounded_weights, soup, strategies, train,
+    train_frozen,
 };
 
 /// The file that says how a training went.
 pub(super) const RUN_RECORD: &str = "run.json";
+/// The name of the recipe that is chosen.
+const AUTO: &str = "auto";
 /// Its entry for what was added to the logits of every tier's labels.
 pub(super) const MARGINS: &str = "margins";
 
@@ -66,9 +70,14 @@ pub struct TrainArgs {
     /// The encoder: a folder, a GGUF file, a shipped name, or a hub id in the local cache
     #[arg(long, value_name = "MODEL", env = "CONFIDE_BASE", default_value = "minilm")]
     base: String,
-    /// How to train: full, lora, frozen, or a recipe file
+    /// How to train: full, lora, frozen, a recipe file, or auto, which tries several recipes on folds
+    /// of the training rows and takes what does best
     #[arg(long, value_name = "FILE", env = "CONFIDE_RECIPE", default_value = "full")]
     recipe: String,
+    /// How long --recipe auto may take on two cores, such as 15m or 1h, all trainings included: it is
+    /// turned into a plan by recorded costs, not by a clock [default: 15m]
+    #[arg(long, value_name = "TIME", env = "CONFIDE_BUDGET", value_parser = seconds)]
+    budget: Option<f64>,
     /// The folder to write
     #[arg(short, long, value_name = "BUNDLE", env = "CONFIDE_OUTPUT")]
     output: PathBuf,
@@ -92,6 +101,25 @@ pub struct TrainArgs {
     redaction: RedactionArgs,
 }
 
+/// The seconds of a time such as 90s, 15m or 1h.
+fn seconds(text: &str) -> std::result::Result<f64, String> {
+    let units = [("s", 1.0), ("m", 60.0), ("h", 3600.0)];
+    let read = units.iter().find_map(|(unit, seconds)| {
+        let number: f64 = text.strip_suffix(unit)?.parse().ok()?;
+        Some(number * seconds)
+    });
+    read.filter(|seconds| (1.0..1e7).contains(seconds))
+        .ok_or_else(|| "a time has a number and s, m or h: 90s, 15m, 1h".into())
+}
+
+/// The budget of `--recipe auto` where none is given, in seconds.
+const BUDGET: f64 = 900.0;
+
+/// What of a budget each choice has: the whole training and every fold make one.
+pub(super) fn share(budget: f64, folds: Option<usize>) -> f64 {
+    budget / (1 + folds.unwrap_or(0)) as f64
+}
+
 /// A training as a command asks for it.
 pub(super) struct Request<'a> {
     pub codebook: &'a Codebook,
@@ -104,6 +132,8 @@ pub(super) struct Request<'a> {
     pub device: &'a Device,
     /// Parts of the training rows that get a model each, if any.
     pub folds: Option<usize>,
+    /// Seconds to choose a recipe in; the recipe given is then only what all have in common.
+    pub budget: Option<f64>,
     /// Texts that nobody coded, if any are used.
     pub unlabelled: Option<&'a Unlabelled>,
     /// Whether TensorBoard's event file is written.
@@ -114,7 +144,20 @@ pub fn run(args: &TrainArgs, global: &Global, sandbox: &Sandbox) -> Result<Outco
     let messages = Messages::new(global);
     refuse_existing(&args.output, args.force)?;
     let codebook = Codebook::find(&args.codebook)?;
-    let recipe = Recipe::find(&args.recipe)?;
+    let is_auto = args.recipe == AUTO;
+    let recipe = if is_auto { Recipe::default() } else { Recipe::find(&args.recipe)? };
+    if args.budget.is_some() && !is_auto {
+        return Err(Error::usage("only --recipe auto has a budget")
+            .at("--budget")
+            .advise("leave it out, or add --recipe auto"));
+    }
+    if args.unlabelled.is_some() && is_auto {
+        return Err(Error::usage(
+            "a recipe is chosen among those that learn from coded rows alone",
+        )
+        .at("--unlabelled")
+        .advise("choose first, then train with --recipe BUNDLE.run/recipe.toml --unlabelled"));
+    }
     let options = args.redaction.apply(args.input.options())?;
     if args.tensorboard && recipe.mode == Mode::Frozen {
         messages.warn("heads alone are fitted at once: nothing is written for TensorBoard");
@@ -156,6 +199,7 @@ pub fn run(args: &TrainArgs, global: &Global, sandbox: &Sandbox) -> Result<Outco
         seed: global.seed,
         device: &device,
         folds: args.folds.map(|count| count as usize),
+        budget: is_auto.then(|| args.budget.unwrap_or(BUDGET)),
         unlabelled: unlabelled.as_ref(),
         tensorboard: args.tensorboard,
     };
@@ -190,13 +234,23 @@ pub(super) fn train_bundle(
     let plan = Plan {
         version: env!("CARGO_PKG_VERSION").into(),
         seed,
-        recipe: hex_sha256(recipe.resolved()?.as_bytes()),
+        recipe: hex_sha256(
+            match request.budget {
+                None => recipe.resolved()?,
+                Some(budget) => every_recipe(budget)?,
+            }
+            .as_bytes(),
+        ),
         data: data_digest(rows),
         codebook: codebook.digest(),
         base: files.digest(),
         kernel: level(&compute),
         folds,
         unlabelled: request.unlabelled.map(|texts| texts.digest.clone()),
+    };
+    let paid = match request.budget {
+        Some(budget) => Some(Paid::by(share(budget, folds), work(&config, &examples))?),
+        None => None,
     };
     // Only now, when it is known that the training can begin.
     if force {
@@ -212,12 +266,17 @@ pub(super) fn train_bundle(
         }
     }
     run.open(&plan)?;
-    run.write("recipe.toml", recipe.resolved()?.as_bytes())?;
     run.write("rows.json", &row_digests(&plan, rows)?)?;
     let crossed = match folds {
         Some(count) => Some(cross_fit(&request, count, &run, messages, sandbox, stop)?),
         None => None,
     };
+    let choice = match &paid {
+        Some(paid) => Some(choose(&request, paid, &run, messages, sandbox, stop)?),
+        None => None,
+    };
+    let recipe = choice.as_ref().map_or(recipe, |(_, own)| own);
+    run.write("recipe.toml", recipe.resolved()?.as_bytes())?;
     let taught = match request.unlabelled {
         Some(texts) => texts.taught(&request, &tokens, &run, messages, sandbox, stop)?,
         None => Vec::new(),
@@ -309,6 +368,7 @@ pub(super) fn train_bundle(
         precisions: precisions(&validated)?,
         validation: figures(codebook, &decisions, &result.validation, &gold, rows),
         cross_validation: crossed.as_ref().map(|crossed| crossed.figures.clone()),
+        choice: choice.as_ref().map(|(choice, _)| choice.clone()),
     };
     let record = json!({
         "seconds": started.elapsed().as_secs_f64(),
@@ -320,6 +380,7 @@ pub(super) fn train_bundle(
             .duration_since(std::time::UNIX_EPOCH).map(|d| d.as_secs()).unwrap_or(0),
         "host": sysinfo::System::host_name().ok(),
         MARGINS: margins,
+        "choice": manifest.choice,
     });
     run.write(RUN_RECORD, format!("{record:#}\n").as_bytes())?;
     let mut bundle = BundleWriter::begin(output, run.path())?;
@@ -340,6 +401,7 @@ pub(super) fn train_bundle(
     for member in 1..recipe.members {
         member_run(&run, member).remove_checkpoints();
     }
+    clear(&run);
     // What they said is in the weights; gone or not, the bundle is whole.
     let _ = std::fs::remove_dir_all(teachers(&run));
     messages.note(&format!(
@@ -348,10 +410,41 @@ pub(super) fn train_bundle(
         started.elapsed().as_secs_f64(),
         run.path().display()
     ));
+    if let Some((choice, _)) = &choice {
+        print(&format!(
+            "Recipes, each on rows that it did not see:\n{}The score of {} is expected to flatter by {:.3}, \
+             since it was chosen as the best.\n",
+            recipe_choice::table(choice),
+            choice.chosen,
+            choice.optimism
+        ))?;
+    }
     if let Some(Crossed { table, .. }) = crossed {
         print(&format!("Cross-validated, each row by a model that did not see it:\n{table}"))?;
     }
     Ok(())
+}
+
+/// What training on these rows has to do with.
+fn work(config: &EncoderConfig, examples: &Examples) -> Work {
+    let words = config.words();
+    let matrices = config.tensors().into_iter().filter(|tensor| {
+        tensor.shape.len() == 2 && tensor.name != words && !tensor.name.contains("embeddings")
+    });
+    Work {
+        rows: examples.train.len(),
+        tokens: examples.train.iter().map(|example| example.text.ids.len()).sum(),
+        weights: matrices.map(|tensor| tensor.shape.iter().product::<usize>()).sum(),
+    }
+}
+
+/// Everything that a chosen recipe follows from, as text.
+fn every_recipe(budget: f64) -> Result<String> {
+    let mut out = format!("budget {budget}\n");
+    for strategy in strategies() {
+        out += &format!("[{}]\n{}", strategy.name, strategy.recipe.resolved()?);
+    }
+    Ok(out)
 }
 
 fn codes(examples: &[Example]) -> Vec<&[Code]> {

@@ -3,6 +3,10 @@
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use super::gold::Split;
+use super::split::{SplitSizes, split};
+use crate::error::Result;
+
 /// The fold of every row, from 0: whole units, the largest first, each to a smallest fold; equal
 /// ones in an order drawn by the seed. It does not look at codes, so that what a model says of a
 /// fold cannot depend on the codes within it.
@@ -25,6 +29,42 @@ pub fn folds(units: &[Vec<usize>], count: usize, seed: u64) -> Vec<usize> {
         unit.iter().for_each(|&row| fold_of[row] = fold);
     }
     fold_of
+}
+
+/// The fold of every row, from 0, so that traits keep their shares: one fold after another is split
+/// off as [`split`] splits, whole units each. It looks at codes: for choices within rows that are all
+/// known, never for what is to be told of a row as if its code were not.
+///
+/// # Panics
+/// If there are no folds.
+pub fn stratified_folds(
+    traits: &[Vec<usize>],
+    units: &[Vec<usize>],
+    count: usize,
+    seed: u64,
+) -> Result<Vec<usize>> {
+    assert!(count > 0, "rows need a fold");
+    let mut fold_of = vec![count - 1; traits.len()];
+    for fold in 0..count - 1 {
+        let left: Vec<usize> = (0..traits.len()).filter(|&row| fold_of[row] == count - 1).collect();
+        let size = left.len() / (count - fold);
+        let sizes = SplitSizes { train: left.len() - size, validation: size, test: Some(0) };
+        let mut place = vec![None; traits.len()];
+        left.iter().enumerate().for_each(|(at, &row)| place[row] = Some(at));
+        let own: Vec<Vec<usize>> = units
+            .iter()
+            .map(|unit| unit.iter().filter_map(|&row| place[row]).collect::<Vec<usize>>())
+            .filter(|unit| !unit.is_empty())
+            .collect();
+        let own_traits: Vec<Vec<usize>> = left.iter().map(|&row| traits[row].clone()).collect();
+        let sets = split(&own_traits, &own, sizes, seed.wrapping_add(fold as u64))?;
+        for (&row, set) in left.iter().zip(sets) {
+            if set == Some(Split::Validation) {
+                fold_of[row] = fold;
+            }
+        }
+    }
+    Ok(fold_of)
 }
 
 #[cfg(test)]

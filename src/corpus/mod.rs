@@ -29,7 +29,7 @@ pub use codings::{
 };
 pub use counts::{SetCounts, TierCounts, count_codes};
 pub use duplicates::{Partition, near_duplicates};
-pub use folds::folds;
+pub use folds::{folds, stratified_folds};
 pub use format::{Format, ReadOptions};
 pub use gold::{GoldRow, GoldTable, Split, coders, read_gold, read_gold_from};
 pub use openai::{Answered, Line, Reply, Unmatched, read_answer, read_line};

@@ -20,6 +20,7 @@ pub mod ranking;
 pub mod reliability;
 pub mod resampling;
 pub mod review;
+pub mod selection;
 pub mod selective;
 pub mod share;
 pub mod single;

@@ -18,6 +18,7 @@ mod rounding;
 mod schedule;
 mod session;
 mod soup;
+mod strategies;
 mod vocabulary;
 
 pub use checkpoint::RunFolder;
@@ -32,3 +33,6 @@ pub use record::{EpochRecord, Score};
 pub use rounding::rounded_weights;
 pub use session::{Observer, Scorer, Start, Trained, train};
 pub use soup::soup;
+pub use strategies::{
+    FINALISTS, FIRST_FOLDS, FOLDS, Strategy, Work, affordable, least_budget, strategies,
+};

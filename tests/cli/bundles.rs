@@ -124,6 +124,7 @@ pub fn bundle_of(
         precisions: Vec::new(),
         validation: vec![],
         cross_validation: None,
+        choice: None,
     };
     let target = folder.join(name);
     let mut writer = BundleWriter::begin(&target, scratch.path()).expect("a bundle begins");

@@ -7,6 +7,7 @@ mod standin;
 mod study;
 
 mod agreement;
+mod auto;
 mod canary;
 mod card;
 mod check;
