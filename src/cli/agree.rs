@@ -151,9 +151,10 @@ fn estimate(estimate: Estimate) -> String {
     }
 }
 
-/// The pair of coders whose kappa is lowest.
+/// The pair of independent coders whose kappa is lowest.
 fn lowest(pairs: &[LabelPair]) -> String {
-    let known = pairs.iter().filter_map(|pair| Some((pair.kappa.value?, pair)));
+    let independent = pairs.iter().filter(|pair| !pair.not_independent);
+    let known = independent.filter_map(|pair| Some((pair.kappa.value?, pair)));
     let least = known.min_by(|(a, _), (b, _)| a.total_cmp(b));
     least.map_or_else(|| figure(None), |(kappa, pair)| format!("{kappa:.3} {}, {}", pair.a, pair.b))
 }

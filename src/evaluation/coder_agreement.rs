@@ -96,6 +96,8 @@ pub struct LabelPair {
     pub b: String,
     /// Cohen's kappa of *given* against *not given*.
     pub kappa: Estimate,
+    /// Whether one may have been made from the other: adjudicated gold and a coder behind it.
+    pub not_independent: bool,
 }
 
 /// How far coders agree about one label: *given* against *not given*.
@@ -301,7 +303,7 @@ impl View<'_> {
                 kappa_lower: kappa.lower,
                 kappa_upper: kappa.upper,
                 alpha: estimates[layout.pair_alphas + at],
-                not_independent: kinds[at] == PairKind::WithGold && !self.is_model(a, b),
+                not_independent: self.not_independent(kinds[at], a, b),
             }
         };
         let present = statistics.kinds();
@@ -319,6 +321,7 @@ impl View<'_> {
                 a: name(a).clone(),
                 b: name(b).clone(),
                 kappa: estimates[layout.label_kappas + at * kinds.len() + pair],
+                not_independent: self.not_independent(kinds[pair], a, b),
             };
             let figures = LabelAgreement {
                 alpha: estimates[layout.labels + at],
@@ -364,12 +367,14 @@ impl View<'_> {
         }
     }
 
-    /// Whether one of the pair is known to be a model, of which no gold is made.
-    fn is_model(&self, a: usize, b: usize) -> bool {
-        [a, b].iter().any(|&place| {
-            let name = &self.codings.coders[self.coders[place]];
-            name != GOLD && self.humans.is_some_and(|humans| !humans.contains(name))
-        })
+    /// Whether a coder stands beside gold that may be made of their own codes: of a known model's none
+    /// is.
+    fn not_independent(&self, kind: PairKind, a: usize, b: usize) -> bool {
+        kind == PairKind::WithGold
+            && ![a, b].iter().any(|&place| {
+                let name = &self.codings.coders[self.coders[place]];
+                name != GOLD && self.humans.is_some_and(|humans| !humans.contains(name))
+            })
     }
 }
 
