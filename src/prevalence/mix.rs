@@ -213,13 +213,13 @@ impl Parts {
         let inverse: f64 = side.rows.pi.iter().map(|pi| 1.0 / pi).sum();
         let weight: Vec<f64> = side.rows.pi.iter().map(|pi| n / inverse / pi).collect();
         let mut added = Added { value: [0.0; 2], variance: [0.0; 2] };
-        for part in 0..2 {
+        for (part, total) in totals.iter().enumerate() {
             let v: Vec<f64> = side.rows.gold.iter().map(|(row, _)| weigh(*row)[part]).collect();
             let pairs = gold.x.iter().zip(&gold.model_x).zip(&v);
             let residual: Vec<f64> =
                 pairs.map(|((x, model), v)| v * (x - lambda * model)).collect();
             let sum: f64 = weight.iter().zip(&residual).map(|(w, r)| w * r).sum();
-            added.value[part] = (sum + lambda * totals[part]) / n;
+            added.value[part] = (sum + lambda * total) / n;
             let sizes: Vec<f64> = v.iter().map(|v| v.abs()).collect();
             let is_census = side.rows.gold.len() >= side.rows.rest.len();
             if is_census || sizes.iter().all(|size| *size == 0.0) {
@@ -412,8 +412,7 @@ mod tests {
         shares: [f64; 3],
         gold: usize,
     ) -> Rows {
-        let mut even =
-            |random: &mut ChaCha8Rng| (random.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
+        let even = |random: &mut ChaCha8Rng| (random.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
         let mut rows: Rows = (0..n)
             .map(|_| {
                 let u = even(random);
@@ -439,9 +438,8 @@ mod tests {
             group => parts[at][group],
         };
         let (mut within, mut mix) = (0.0, 0.0);
-        for group in 0..3 {
-            let ([p, q], [v, w]) =
-                ([shares[0][group], shares[1][group]], [part(0, group), part(1, group)]);
+        for (group, (p, q)) in shares[0].iter().zip(&shares[1]).enumerate() {
+            let (v, w) = (part(0, group), part(1, group));
             within += 0.5 * (v + w) * (q - p);
             mix += 0.5 * (p + q) * (w - v);
         }

@@ -470,7 +470,7 @@ fn tables_at_the_edge_are_answered_or_refused_and_never_undefined_in_print() {
         ("one row", "1,t,g,yes,a,yes,a,no,\n".to_owned()),
         (
             "all the same",
-            "0,t,g,no,,no,,no,\n".repeat(1)
+            "0,t,g,no,,no,,no,\n".to_owned()
                 + &(1..20).map(|row| format!("{row},t,h,no,,no,,no,\n")).collect::<String>(),
         ),
         ("closed gates", (0..20).map(|row| format!("{row},t{row},g{row},no,,no,,no,\n")).collect()),
