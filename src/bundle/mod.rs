@@ -25,7 +25,7 @@ use crate::codebook::Codebook;
 use crate::decision::Decisions;
 use crate::encoder::{
     Compute, ComputeRequest, Cut, Encoder, EncoderConfig, POOLING_QUERY, PackedBatch, Packing,
-    Precision, Quiet, TokenizedText, Tokens, batch_tokens, by_length, each,
+    Precision, Quiet, TokenizedText, Tokens, batch_tokens, by_length, each, text_vectors,
 };
 use crate::error::{Error, Result};
 use crate::heads::Heads;
@@ -213,6 +213,21 @@ impl Bundle {
             all[text] = logits;
         }
         Ok(all)
+    }
+
+    /// One vector a text as the encoder gives it to the heads, in their order; `done` is told how many
+    /// texts more are finished.
+    ///
+    /// # Errors
+    /// As [`Bundle::logits`].
+    pub fn vectors(
+        &self,
+        texts: &[ReadText],
+        stop: &AtomicBool,
+        done: &(dyn Fn(usize) + Sync),
+    ) -> Result<Vec<Vec<f32>>> {
+        let tokens: Vec<&TokenizedText> = texts.iter().map(|text| &text.tokens).collect();
+        text_vectors(&self.encoder, &tokens, stop, done)
     }
 
     /// The logits of one batch, computed on this thread and, if it is `alone`, on those beside it.

@@ -18,7 +18,9 @@ use crate::corpus::{
     read_codings, refuse_existing,
 };
 use crate::error::{Error, Result, shown};
-use crate::evaluation::coder_agreement::{Estimate, Figures, TierAgreement, coder_agreement};
+use crate::evaluation::coder_agreement::{
+    Estimate, Figures, LabelPair, TierAgreement, coder_agreement,
+};
 use crate::evaluation::view::ByName;
 
 /// Says how far coders agree, person or model, tier by tier and label by label
@@ -149,6 +151,14 @@ fn estimate(estimate: Estimate) -> String {
     }
 }
 
+/// The pair of independent coders whose kappa is lowest.
+fn lowest(pairs: &[LabelPair]) -> String {
+    let independent = pairs.iter().filter(|pair| !pair.not_independent);
+    let known = independent.filter_map(|pair| Some((pair.kappa.value?, pair)));
+    let least = known.min_by(|(a, _), (b, _)| a.total_cmp(b));
+    least.map_or_else(|| figure(None), |(kappa, pair)| format!("{kappa:.3} {}, {}", pair.a, pair.b))
+}
+
 fn text(tiers: &ByName<TierAgreement>) -> String {
     let mut all =
         Table::new(["tier", "rows of", "n", "percent", "alpha (95 %)", "reading", "AC1 (95 %)"]);
@@ -170,8 +180,11 @@ fn text(tiers: &ByName<TierAgreement>) -> String {
         "label",
         "codes",
         "share",
+        "percent",
         "alpha (95 %)",
         "reading",
+        "AC1 (95 %)",
+        "kappa, lowest pair",
         "positive",
         "negative",
         "",
@@ -209,8 +222,11 @@ fn text(tiers: &ByName<TierAgreement>) -> String {
                 label.to_owned(),
                 figures.codes.to_string(),
                 figure(figures.prevalence),
+                figure(figures.percent.value),
                 estimate(figures.alpha),
                 reading(figures.alpha.value).to_owned(),
+                estimate(figures.ac1),
+                lowest(&figures.pairs),
                 figure(figures.positive_agreement),
                 figure(figures.negative_agreement),
                 if figures.too_few { "too few".to_owned() } else { String::new() },

@@ -11,7 +11,7 @@ use super::joined::{joined_json, tell_joined};
 use super::messages::Messages;
 use super::table::{Table, figure, print, print_json};
 use super::{Global, Outcome};
-use crate::codebook::Codebook;
+use crate::codebook::{Codebook, hex_sha256};
 use crate::corpus::{Codings, CodingsRequest, GOLD, read_codings};
 use crate::error::{Error, Result, shown};
 use crate::evaluation::alternative_annotators::{AlternativeAnnotators, alternative_annotators};
@@ -119,6 +119,21 @@ pub fn run(args: &CompareArgs, global: &Global) -> Result<Outcome> {
         seed: global.seed,
     };
     let tiers = compare(&codebook, &codings, request);
+    for (at, tier) in codebook.tiers.iter().enumerate() {
+        let missing: Vec<&str> = [&args.gold, &args.a, &args.b]
+            .into_iter()
+            .enumerate()
+            .filter(|(coder, _)| !codings.present(*coder, at))
+            .map(|(_, name)| name.as_str())
+            .collect();
+        if !missing.is_empty() {
+            messages.warn(&format!(
+                "the tier {} is left out: there are no codes of it by {}",
+                tier.name,
+                missing.join(", ")
+            ));
+        }
+    }
     if tiers.iter().all(|(_, tier)| tier.pipeline.n == 0) {
         return Err(Error::data("no row has gold and the codes of both coders")
             .advise("give the tables of both coders and of the gold, with the same ids"));
@@ -130,7 +145,7 @@ pub fn run(args: &CompareArgs, global: &Global) -> Result<Outcome> {
     if args.json {
         print_json(&document(args, &codebook, &codings, &tiers, annotators.as_ref())?)?;
     } else {
-        print(&text(args, &tiers, annotators.as_ref()))?;
+        print(&text(args, &data_digest(&codings), &tiers, annotators.as_ref()))?;
     }
     Ok(Outcome::Done)
 }
@@ -183,6 +198,7 @@ fn document(
         "b": args.b,
         "primary": args.primary.figure(),
         "margin": args.margin,
+        "data": data_digest(codings),
         "resampled": if codings.groups.is_some() { "groups" } else { "rows" },
         "tiers": serde_json::to_value(tiers).map_err(failed)?,
     });
@@ -194,6 +210,12 @@ fn document(
         }
     }
     Ok(document)
+}
+
+/// One digest of all tables, by which a margin can be told to have been named for these data.
+fn data_digest(codings: &Codings) -> String {
+    let digests: Vec<&str> = codings.tables.iter().map(|table| table.digest.as_str()).collect();
+    hex_sha256(digests.join("\n").as_bytes())
 }
 
 fn p(value: Option<f64>) -> String {
@@ -216,6 +238,7 @@ fn difference(d: &Difference) -> String {
 
 fn text(
     args: &CompareArgs,
+    data: &str,
     tiers: &ByName<TierComparison>,
     annotators: Option<&Annotators>,
 ) -> String {
@@ -246,8 +269,8 @@ fn text(
                 rows.to_owned(),
                 m.only_a_right.to_string(),
                 m.only_b_right.to_string(),
-                p(Some(m.p)),
-                p(Some(m.p_holm)),
+                p(m.p),
+                p(m.p_holm),
                 if m.assumes_independent_rows { "assumes independent rows" } else { "" }.to_owned(),
             ]);
         }
@@ -269,9 +292,13 @@ fn text(
         sentences += &sentence(args, name, tier);
     }
     let annotators = annotators.map_or_else(String::new, |all| annotators_text(args, all));
+    let margin = args.margin.map_or_else(String::new, |margin| format!(", margin {margin}"));
     format!(
-        "a is {}, b is {}, gold is {}\n{figures}\n{mcnemar}\n{sentences}\n{labels}{annotators}",
-        args.a, args.b, args.gold
+        "a is {}, b is {}, gold is {}{margin}; data {}\n{figures}\n{mcnemar}\n{sentences}\n{labels}{annotators}",
+        args.a,
+        args.b,
+        args.gold,
+        &data[..12]
     )
 }
 
@@ -325,7 +352,8 @@ fn sentence(args: &CompareArgs, name: &str, tier: &TierComparison) -> String {
             l.only_a, args.a, l.only_b, args.b, l.neither, l.no_gold
         );
     }
-    match (tier.non_inferiority, tier.smallest_margin) {
+    let (a, b) = (&args.a, &args.b);
+    match (tier.non_inferiority, args.margin) {
         (Some(test), _) => {
             let verdict = if test.non_inferior {
                 "is not worse than"
@@ -333,18 +361,23 @@ fn sentence(args: &CompareArgs, name: &str, tier: &TierComparison) -> String {
                 "is not shown to be no worse than"
             };
             text += &format!(
-                "{name}: {} {verdict} {} by {} or more (one-sided 95 % bound {:+.3}); the smallest \
-                 margin that these rows could have shown is {:.3}\n",
-                args.a, args.b, test.margin, test.lower_bound, test.smallest_margin
+                "{name}: {a} {verdict} {b} by {} or more (one-sided 95 % bound {:+.3})\n",
+                test.margin, test.lower_bound
             );
         }
         (None, Some(margin)) => {
             text += &format!(
-                "{name}: the smallest margin that these rows could have shown for {} is {margin:.3}\n",
-                args.a
+                "{name}: a margin of {margin} cannot be tested: there are fewer than ten rows or groups, \
+                 or {a} and {b} never differ\n"
             );
         }
-        _ => {}
+        (None, None) => {}
+    }
+    if let Some(margin) = tier.smallest_margin {
+        text += &format!(
+            "{name}: the smallest margin that these rows could have shown of coders as good as each \
+             other is {margin:.3}\n"
+        );
     }
     text
 }

@@ -11,7 +11,7 @@ use clap::{Args, Subcommand};
 use super::messages::Messages;
 use super::new_table::NewTable;
 use super::{Global, Outcome};
-use crate::corpus::{TikTokComment, contents, read_tiktok, refuse_existing};
+use crate::corpus::{TikTokComment, open_input, read_tiktok, refuse_existing};
 use crate::error::Result;
 
 /// Turns files of OpenAI's or TikTok's services into tables; nothing is fetched
@@ -59,23 +59,22 @@ fn tiktok(args: &TiktokArgs, messages: &Messages) -> Result<Outcome> {
     let mut seen = HashSet::new();
     let (mut repeats, mut silent, mut nameless) = (0, 0, 0);
     for file in &args.files {
-        let (name, bytes) = contents(file)?;
-        let pages = read_tiktok(&bytes, &name)?;
+        let (name, input) = open_input(file)?;
+        let pages = read_tiktok(input, &name, |comment| {
+            if comment.id.is_empty() {
+                nameless += 1;
+                return Ok(());
+            }
+            if !seen.insert(Id::of(&comment.id)) {
+                repeats += 1;
+                return Ok(());
+            }
+            silent += usize::from(comment.text.trim().is_empty());
+            table.row(cells(comment))
+        })?;
         for code in &pages.failed {
             let code = crate::error::shown(code);
             messages.warn(&format!("{name}: a page failed with {code}; its comments are missing"));
-        }
-        for comment in pages.comments {
-            if comment.id.is_empty() {
-                nameless += 1;
-                continue;
-            }
-            if !seen.insert(comment.id.clone()) {
-                repeats += 1;
-                continue;
-            }
-            silent += usize::from(comment.text.trim().is_empty());
-            table.row(cells(comment))?;
         }
     }
     for (count, what) in [
@@ -90,6 +89,21 @@ fn tiktok(args: &TiktokArgs, messages: &Messages) -> Result<Outcome> {
     let rows = table.finish()?;
     messages.note(&format!("wrote {rows} comments to {}", args.output.display()));
     Ok(Outcome::Done)
+}
+
+/// An id in little room: a corpus has millions of them.
+#[derive(PartialEq, Eq, Hash)]
+enum Id {
+    Number(u128),
+    Text(Box<str>),
+}
+
+impl Id {
+    fn of(id: &str) -> Self {
+        // Only a number that is written as one writes it is known by its value.
+        let number = id.parse::<u128>().ok().filter(|number| number.to_string() == id);
+        number.map_or_else(|| Self::Text(id.into()), Self::Number)
+    }
 }
 
 fn cells(comment: TikTokComment) -> Vec<String> {

@@ -156,6 +156,7 @@ pub fn run(args: &PrevalenceArgs, global: &Global) -> Result<Outcome> {
     let request = Request {
         by: args.by.as_deref(),
         weight: args.weight.as_deref(),
+        weights: None,
         among,
         target: match args.target {
             TargetArg::Corpus => Target::Corpus,

@@ -242,6 +242,7 @@ fn estimate_shares(study: &Study, codebook: &Codebook) -> Result<()> {
     let request = shares::Request {
         by: None,
         weight: None,
+        weights: None,
         among: None,
         target: Target::Process,
         simple_random: true,

@@ -32,12 +32,14 @@ pub use duplicates::{Partition, near_duplicates};
 pub use folds::{folds, stratified_folds};
 pub use format::{Format, ReadOptions};
 pub use gold::{GoldRow, GoldTable, Split, coders, read_gold, read_gold_from};
-pub use openai::{Answered, Line, Reply, Unmatched, read_answer, read_line};
+pub use openai::{
+    Answered, JsonLine, JsonLines, Line, Reply, Said, Unmatched, read_answer, read_line,
+};
 pub use problem::{Problem, ProblemCode, Severity};
-pub use reader::{TableReader, contents};
+pub use reader::{TableReader, contents, open_input};
 pub use roles::Roles;
 pub use row::{Defect, Row};
-pub use sampling::{Drawn, below, proportional, shuffled, stratified};
+pub use sampling::{Drawn, Reservoir, below, proportional, shuffled, stratified};
 pub use split::{SplitSizes, code_traits, split, units};
 pub use spreadsheet::{harmless, harmless_heading};
 pub use tiktok::{TikTokComment, TikTokPages, read_tiktok};

@@ -245,6 +245,22 @@ pub fn contents(path: &Path) -> Result<(String, Vec<u8>)> {
     Ok((name, bytes))
 }
 
+/// A file, or standard input for `-`, to be read as it comes; with the name that messages show.
+///
+/// # Errors
+/// A data error if it cannot be opened or is a folder.
+pub fn open_input(path: &Path) -> Result<(String, Box<dyn Read>)> {
+    if path == Path::new("-") {
+        return Ok(("-".into(), Box::new(io::stdin())));
+    }
+    let name = path.display().to_string();
+    if path.is_dir() {
+        return Err(Error::data("this is a folder, not a file").at(name));
+    }
+    let file = File::open(path).map_err(|error| Error::reading(path, &error))?;
+    Ok((name, Box::new(file)))
+}
+
 /// A failed read as the error it carries, or as a data error of its own.
 pub(super) fn read_failure(name: &str, error: io::Error) -> Error {
     match error.downcast::<Error>() {

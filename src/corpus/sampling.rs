@@ -104,6 +104,45 @@ fn probabilities(size: &[f64], n: usize) -> Vec<f64> {
     }
 }
 
+/// A simple random sample of a stream of unknown length (Vitter 1985, algorithm R).
+#[derive(Clone, Debug)]
+pub struct Reservoir<T> {
+    kept: Vec<T>,
+    size: usize,
+    seen: usize,
+    random: ChaCha8Rng,
+}
+
+impl<T> Reservoir<T> {
+    /// A sample of at most `size` items.
+    pub fn new(size: usize, seed: u64) -> Self {
+        Self { kept: Vec::new(), size, seen: 0, random: ChaCha8Rng::seed_from_u64(seed) }
+    }
+
+    /// Offers an item, which is made only if it is kept.
+    pub fn offer(&mut self, make: impl FnOnce() -> T) {
+        self.seen += 1;
+        if self.kept.len() < self.size {
+            self.kept.push(make());
+            return;
+        }
+        let place = below(&mut self.random, self.seen);
+        if let Some(own) = self.kept.get_mut(place) {
+            *own = make();
+        }
+    }
+
+    /// How many items were offered.
+    pub fn seen(&self) -> usize {
+        self.seen
+    }
+
+    /// The sample.
+    pub fn into_kept(self) -> Vec<T> {
+        self.kept
+    }
+}
+
 /// A number below `n`, all equally likely.
 pub fn below(random: &mut ChaCha8Rng, n: usize) -> usize {
     ((u128::from(random.next_u64()) * n as u128) >> 64) as usize
@@ -148,6 +187,19 @@ mod tests {
         let strata: Vec<u32> = (0..20).map(|row| u32::from(row % 5 == 0)).collect();
         check(20, |seed| stratified(&strata, 10, seed));
         assert_eq!(stratified(&[0; 50], 7, 1).len(), 7);
+    }
+
+    #[test]
+    fn a_stream_is_sampled_evenly() {
+        check(20, |seed| {
+            let mut reservoir = Reservoir::new(5, seed);
+            (0..20).for_each(|row| reservoir.offer(|| row));
+            assert_eq!(reservoir.seen(), 20);
+            reservoir.into_kept().into_iter().map(|row| Drawn { row, pi: 0.25 }).collect()
+        });
+        let mut few = Reservoir::new(5, 1);
+        (0..3).for_each(|row| few.offer(|| row));
+        assert_eq!(few.into_kept(), [0, 1, 2]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ mod statistics;
 
 use serde::Serialize;
 
-use super::resampling::{Resampler, interval};
+use super::resampling::{Resampler, varying_interval};
 use super::view::{ByName, TOO_FEW};
 use crate::codebook::{Codebook, TierKind};
 use crate::corpus::{Answer, Codings, GOLD, Patterns};
@@ -71,6 +71,10 @@ pub struct PairAgreement {
     pub n: f64,
     /// Share of them with the same answer.
     pub percent: Option<f64>,
+    /// 95 % interval of the share.
+    pub percent_lower: Option<f64>,
+    /// Its upper end.
+    pub percent_upper: Option<f64>,
     /// Cohen's kappa; of a multi tier on whole sets.
     pub kappa: Option<f64>,
     /// 95 % interval of kappa.
@@ -83,11 +87,30 @@ pub struct PairAgreement {
     pub not_independent: bool,
 }
 
-/// How far coders agree about one label.
+/// How far two coders agree about one label.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LabelPair {
+    /// One coder.
+    pub a: String,
+    /// The other.
+    pub b: String,
+    /// Cohen's kappa of *given* against *not given*.
+    pub kappa: Estimate,
+    /// Whether one may have been made from the other: adjudicated gold and a coder behind it.
+    pub not_independent: bool,
+}
+
+/// How far coders agree about one label: *given* against *not given*.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LabelAgreement {
-    /// Krippendorff's alpha of *given* against *not given*.
+    /// Krippendorff's alpha.
     pub alpha: Estimate,
+    /// Share of pairs of coders that both give it or both do not, the mean over rows.
+    pub percent: Estimate,
+    /// Gwet's AC1.
+    pub ac1: Estimate,
+    /// Cohen's kappa of every two coders.
+    pub pairs: Vec<LabelPair>,
     /// Share of all codes that hold the label.
     pub prevalence: Option<f64>,
     /// Of what one coder of a pair gives, the share that the other gives as well.
@@ -248,7 +271,7 @@ impl View<'_> {
             .iter()
             .enumerate()
             .map(|(at, value)| {
-                let ends = value.and_then(|_| interval(draws.iter().map(|draw| draw[at])));
+                let ends = value.and_then(|_| varying_interval(draws.iter().map(|draw| draw[at])));
                 Estimate { value: *value, lower: ends.map(|e| e.0), upper: ends.map(|e| e.1) }
             })
             .collect();
@@ -266,19 +289,21 @@ impl View<'_> {
         let percent = estimates[layout.percent];
         let name = |place: usize| &self.codings.coders[self.coders[place]];
         let of_pair = |(at, (a, b)): (usize, (usize, usize))| {
-            let (n, percent) = statistics.pair(observed, a, b);
+            let percent = estimates[layout.pair_percents + at];
             let kappa = estimates[layout.kappas + at];
             PairAgreement {
                 a: name(a).clone(),
                 b: name(b).clone(),
                 kind: kinds[at],
-                n,
-                percent,
+                n: statistics.pair(observed, at),
+                percent: percent.value,
+                percent_lower: percent.lower,
+                percent_upper: percent.upper,
                 kappa: kappa.value,
                 kappa_lower: kappa.lower,
                 kappa_upper: kappa.upper,
                 alpha: estimates[layout.pair_alphas + at],
-                not_independent: kinds[at] == PairKind::WithGold && !self.is_model(a, b),
+                not_independent: self.not_independent(kinds[at], a, b),
             }
         };
         let present = statistics.kinds();
@@ -292,8 +317,17 @@ impl View<'_> {
         };
         let of_label = |(at, label): (usize, &crate::codebook::Label)| {
             let specific = statistics.specific(observed, at);
+            let of_pair = |(pair, (a, b)): (usize, (usize, usize))| LabelPair {
+                a: name(a).clone(),
+                b: name(b).clone(),
+                kappa: estimates[layout.label_kappas + at * kinds.len() + pair],
+                not_independent: self.not_independent(kinds[pair], a, b),
+            };
             let figures = LabelAgreement {
                 alpha: estimates[layout.labels + at],
+                percent: estimates[layout.label_percents + at],
+                ac1: estimates[layout.label_ac1s + at],
+                pairs: pairs(self.coders.len()).enumerate().map(of_pair).collect(),
                 prevalence: specific.prevalence,
                 positive_agreement: specific.positive,
                 negative_agreement: specific.negative,
@@ -333,12 +367,14 @@ impl View<'_> {
         }
     }
 
-    /// Whether one of the pair is known to be a model, of which no gold is made.
-    fn is_model(&self, a: usize, b: usize) -> bool {
-        [a, b].iter().any(|&place| {
-            let name = &self.codings.coders[self.coders[place]];
-            name != GOLD && self.humans.is_some_and(|humans| !humans.contains(name))
-        })
+    /// Whether a coder stands beside gold that may be made of their own codes: of a known model's none
+    /// is.
+    fn not_independent(&self, kind: PairKind, a: usize, b: usize) -> bool {
+        kind == PairKind::WithGold
+            && ![a, b].iter().any(|&place| {
+                let name = &self.codings.coders[self.coders[place]];
+                name != GOLD && self.humans.is_some_and(|humans| !humans.contains(name))
+            })
     }
 }
 

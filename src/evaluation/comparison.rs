@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::contribution::Scores;
 use super::paired::{holm, mcnemar_exact};
-use super::resampling::{Resampler, interval, quantile};
+use super::resampling::{Resampler, quantile, varying_interval};
 use super::view::{ByName, View};
 use crate::codebook::{Codebook, Tier, TierKind};
 use crate::corpus::{Answer, Codings, Patterns};
@@ -18,6 +18,8 @@ const RESAMPLES: u64 = 2_000;
 const EXCHANGES: u64 = 10_000;
 /// Of either at least, where each takes long.
 const FEWEST: u64 = 200;
+/// Groups or rows that a test with a margin takes.
+const FEWEST_UNITS: u64 = 10;
 /// Steps of all of either together, about.
 const STEPS: u64 = 2_000_000_000;
 
@@ -77,10 +79,10 @@ pub struct McNemar {
     pub only_a_right: u64,
     /// Rows that only b has right.
     pub only_b_right: u64,
-    /// Two-sided exact p.
-    pub p: f64,
+    /// Two-sided exact p; undefined without rows.
+    pub p: Option<f64>,
     /// p after Holm's correction over tiers.
-    pub p_holm: f64,
+    pub p_holm: Option<f64>,
     /// Whether the rows are in groups, which the test takes no notice of.
     pub assumes_independent_rows: bool,
 }
@@ -95,7 +97,7 @@ pub struct NonInferiority {
     /// Whether the bound lies above minus the margin.
     pub non_inferior: bool,
     /// The smallest margin for which it would have.
-    pub smallest_margin: f64,
+    pub least_shown: f64,
 }
 
 /// One coder's scores, with intervals of the first two.
@@ -145,7 +147,9 @@ pub struct TierComparison {
     pub primary: Difference,
     /// The test with a margin, on the primary figure.
     pub non_inferiority: Option<NonInferiority>,
-    /// The smallest margin that so many rows could have shown, on the primary figure.
+    /// The smallest margin that these rows could have shown of coders that are as good as each other, on
+    /// the primary figure: how far the one-sided bound lies below the difference. Undefined with fewer
+    /// than ten groups or rows, or where no resample differs from another.
     pub smallest_margin: Option<f64>,
     /// Groups or rows that were resampled.
     pub units: u64,
@@ -195,9 +199,10 @@ pub fn compare(codebook: &Codebook, codings: &Codings, request: Request) -> ByNa
         correct(views.iter_mut().map(|view| &mut view.macro_f1_difference));
         correct(views.iter_mut().map(|view| &mut view.accuracy_difference));
         correct(views.iter_mut().flat_map(|view| view.label_differences.entries_mut()));
-        let p: Vec<f64> = views.iter().map(|view| view.mcnemar.p).collect();
-        for (view, p) in views.iter_mut().zip(holm(&p)) {
-            view.mcnemar.p_holm = p;
+        let tested = |view: &&mut &mut Compared| view.mcnemar.p.is_some();
+        let p: Vec<f64> = views.iter().filter_map(|view| view.mcnemar.p).collect();
+        for (view, p) in views.iter_mut().filter(tested).zip(holm(&p)) {
+            view.mcnemar.p_holm = Some(p);
         }
     }
     tiers.into_iter().collect()
@@ -255,7 +260,8 @@ fn of_tier(
         Primary::AskedAccuracy => (which.accuracy_difference, true),
     };
     let of_accuracy = matches!(request.primary, Primary::PipelineAccuracy | Primary::AskedAccuracy);
-    let bound = draws.lower_bound(of_asked, of_accuracy).filter(|_| figure.value.is_some());
+    let enough = resampler.units() >= FEWEST_UNITS && figure.lower.is_some();
+    let bound = draws.lower_bound(of_asked, of_accuracy).filter(|_| enough);
     TierComparison {
         kind: match tier.kind {
             TierKind::Single => "single",
@@ -269,9 +275,9 @@ fn of_tier(
             margin,
             lower_bound,
             non_inferior: lower_bound > -margin,
-            smallest_margin: (-lower_bound).max(0.0),
+            least_shown: (-lower_bound).max(0.0),
         }),
-        smallest_margin: bound.map(|bound| (-bound).max(0.0)),
+        smallest_margin: bound.zip(figure.value).map(|(bound, value)| (value - bound).max(0.0)),
         units: resampler.units(),
         resamples: draws.resampled.len() as u64,
         exchanges: draws.exchanged.len() as u64,
@@ -314,7 +320,7 @@ impl<'a> Draws<'a> {
             figure(a).zip(figure(b)).map(|(a, b)| a - b)
         };
         let Some(value) = of(&self.observed) else { return Difference::default() };
-        let ends = interval(self.resampled.iter().map(of));
+        let ends = varying_interval(self.resampled.iter().map(of));
         // Sums in another order differ in the last places.
         let extreme =
             |views: &&BothViews| of(views).is_some_and(|d| d.abs() >= value.abs() - 1e-12);
@@ -333,7 +339,7 @@ impl<'a> Draws<'a> {
         let rows = self.tally.rows(&self.counts, asked) as usize;
         let ends = |figure: &dyn Fn(&Scores) -> Option<f64>| {
             let draws = self.resampled.iter().map(|views| figure(&views[usize::from(asked)][side]));
-            interval(draws).map(|(lower, upper)| [lower, upper])
+            varying_interval(draws).map(|(lower, upper)| [lower, upper])
         };
         Side {
             scores: View::from_counts(tier, rows, *right, labels),
@@ -344,12 +350,13 @@ impl<'a> Draws<'a> {
 
     fn compared(&self, tier: &Tier, asked: bool, grouped: bool) -> Compared {
         let [only_a_right, only_b_right] = self.tally.discordant(&self.counts, asked);
-        let p = mcnemar_exact(only_a_right, only_b_right);
+        let rows = self.tally.rows(&self.counts, asked);
+        let p = (rows > 0).then(|| mcnemar_exact(only_a_right, only_b_right));
         let of_label = |(at, label): (usize, &crate::codebook::Label)| {
             (label.name.clone(), self.difference(asked, |scores| scores.f1[at]))
         };
         Compared {
-            n: self.tally.rows(&self.counts, asked),
+            n: rows,
             a: self.side(tier, asked, 0),
             b: self.side(tier, asked, 1),
             macro_f1_difference: self.difference(asked, |scores| scores.macro_f1),
@@ -358,7 +365,7 @@ impl<'a> Draws<'a> {
                 only_a_right,
                 only_b_right,
                 p,
-                p_holm: p,
+                p_holm: None,
                 assumes_independent_rows: grouped,
             },
             label_differences: tier.labels.iter().enumerate().map(of_label).collect(),

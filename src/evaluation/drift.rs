@@ -7,9 +7,10 @@ use serde::Serialize;
 use statrs::distribution::{ContinuousCDF, Normal};
 use unicode_segmentation::UnicodeSegmentation;
 
-/// The quantile of 95 % intervals, and of the two one-sided tests of equivalence at 5 %.
+/// The quantile of 95 % intervals.
 const TWO_SIDED: f64 = 1.959_963_984_540_054;
-const ONE_SIDED: f64 = 1.644_853_626_951_472_7;
+/// What p must be below.
+const LEVEL: f64 = 0.05;
 
 /// What two shares allow to be said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -26,6 +27,16 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// From p of no difference and p of one as large as the margin, both after correction over all
+    /// labels.
+    pub fn of(p: f64, p_equivalence: Option<f64>) -> Self {
+        match p_equivalence {
+            Some(equivalent) if equivalent < LEVEL => Self::Stable,
+            _ if p < LEVEL => Self::Different,
+            _ => Self::NoDifferenceShown,
+        }
+    }
+
     /// As a reader would say it.
     pub fn words(self) -> &'static str {
         match self {
@@ -48,9 +59,9 @@ pub struct ShareDifference {
     pub upper: f64,
     /// Two-sided p that there is none.
     pub p: f64,
-    /// Whether the 90 % interval lies within the margin, if one is given (two one-sided tests;
-    /// Schuirmann 1987).
-    pub equivalent: Option<bool>,
+    /// p that the difference is as large as the margin or larger, if one is given: the larger one of
+    /// two one-sided tests (Schuirmann 1987).
+    pub p_equivalence: Option<f64>,
 }
 
 /// The difference of two shares of independent samples, each with its standard error; undefined
@@ -65,14 +76,13 @@ pub fn difference(
     if !(error > 0.0 && error.is_finite()) {
         return None;
     }
-    let p = 2.0 * Normal::standard().cdf(-(value / error).abs());
-    let within = |margin: f64| value.abs() + ONE_SIDED * error < margin;
+    let below = |z: f64| Normal::standard().cdf(z);
     Some(ShareDifference {
         value,
         lower: value - TWO_SIDED * error,
         upper: value + TWO_SIDED * error,
-        p,
-        equivalent: margin.map(within),
+        p: 2.0 * below(-(value / error).abs()),
+        p_equivalence: margin.map(|margin| below((value.abs() - margin) / error)),
     })
 }
 
@@ -88,61 +98,6 @@ pub fn stability_index(first: &[f64], second: &[f64]) -> Option<f64> {
         (b - a) * (b / a).ln()
     });
     Some(terms.sum())
-}
-
-/// Rows of one group, and those of them that carry a label.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct GroupCounts {
-    /// Rows.
-    pub rows: f64,
-    /// Rows with the label.
-    pub carry: f64,
-}
-
-/// A difference of shares, split by groups.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct MixSplit {
-    /// What comes of other shares within groups that both corpora have.
-    pub within: f64,
-    /// What comes of other parts of the groups, those that only one corpus has included.
-    pub mix: f64,
-    /// The second corpus's share with the shared groups' parts as the first has them.
-    pub second_as_first: Option<f64>,
-    /// The first corpus's share with the parts as the second has them.
-    pub first_as_second: Option<f64>,
-}
-
-/// Splits the difference of two shares into that within shared groups and that of their mix
-/// (Kitagawa 1955), and gives both shares with the other's mix (direct standardisation over shared
-/// groups). `groups` holds each group's counts in both corpora; undefined where one has no rows.
-pub fn mix_split(groups: &[[GroupCounts; 2]]) -> Option<MixSplit> {
-    let total = |which: usize| groups.iter().map(|own| own[which].rows).sum::<f64>();
-    let (n, m) = (total(0), total(1));
-    if n <= 0.0 || m <= 0.0 {
-        return None;
-    }
-    let (mut within, mut mix) = (0.0, 0.0);
-    // Shares by the other's parts, and the sum of these parts.
-    let mut crossed = [(0.0, 0.0); 2];
-    for [first, second] in groups {
-        let (part_a, part_b) = (first.rows / n, second.rows / m);
-        if first.rows <= 0.0 || second.rows <= 0.0 {
-            mix += second.carry / m - first.carry / n;
-            continue;
-        }
-        let (a, b) = (first.carry / first.rows, second.carry / second.rows);
-        within += 0.5 * (part_a + part_b) * (b - a);
-        mix += 0.5 * (a + b) * (part_b - part_a);
-        crossed[0] = (crossed[0].0 + part_a * b, crossed[0].1 + part_a);
-        crossed[1] = (crossed[1].0 + part_b * a, crossed[1].1 + part_b);
-    }
-    let share = |(sum, parts): (f64, f64)| (parts > 0.0).then(|| sum / parts);
-    Some(MixSplit {
-        within,
-        mix,
-        second_as_first: share(crossed[0]),
-        first_as_second: share(crossed[1]),
-    })
 }
 
 /// What can be seen of a corpus's texts.
@@ -168,6 +123,12 @@ impl Texts {
         let mut sorted = self.lengths.clone();
         sorted.sort_unstable();
         sorted.get(sorted.len() / 2).copied()
+    }
+
+    /// Words of a text, on average.
+    pub fn mean_words(&self) -> Option<f64> {
+        let sum: f64 = self.lengths.iter().copied().map(f64::from).sum();
+        (!self.lengths.is_empty()).then(|| sum / self.lengths.len() as f64)
     }
 
     /// The share of a text's words that no text here has, with how many words it has.
@@ -197,10 +158,20 @@ mod tests {
         assert!((found.upper - (0.1 + 1.96 * 0.05)).abs() < 1e-4);
         // Two standard errors.
         assert!((found.p - 0.0455).abs() < 1e-4, "{}", found.p);
-        assert_eq!(found.equivalent, Some(true));
-        let wide = difference((0.30, 0.03), (0.40, 0.04), Some(0.18)).unwrap();
-        assert_eq!(wide.equivalent, Some(false));
+        // Two standard errors within the margin, which lies on one side only.
+        assert!((found.p_equivalence.unwrap() - 0.0228).abs() < 1e-4);
+        let wide = difference((0.30, 0.03), (0.40, 0.04), Some(0.05)).unwrap();
+        assert!((wide.p_equivalence.unwrap() - 0.8413).abs() < 1e-4);
         assert_eq!(difference((0.3, 0.0), (0.3, 0.0), None), None);
+    }
+
+    #[test]
+    fn stable_is_said_after_a_test_of_equivalence_alone() {
+        assert_eq!(Verdict::of(0.9, None), Verdict::NoDifferenceShown);
+        assert_eq!(Verdict::of(0.9, Some(0.06)), Verdict::NoDifferenceShown);
+        assert_eq!(Verdict::of(0.01, Some(0.06)), Verdict::Different);
+        // Different, but by less than what was said to matter.
+        assert_eq!(Verdict::of(0.01, Some(0.04)), Verdict::Stable);
     }
 
     #[test]
@@ -214,30 +185,12 @@ mod tests {
     }
 
     #[test]
-    fn differences_are_split_by_groups() {
-        let counts = |rows: f64, carry: f64| GroupCounts { rows, carry };
-        // Shares within both groups stay 0.2 and 0.8, their parts change from 1:1 to 1:3.
-        let mix =
-            [[counts(50.0, 10.0), counts(25.0, 5.0)], [counts(50.0, 40.0), counts(75.0, 60.0)]];
-        let found = mix_split(&mix).unwrap();
-        assert!(found.within.abs() < 1e-12 && (found.mix - 0.15).abs() < 1e-12, "{found:?}");
-        assert!((found.second_as_first.unwrap() - 0.5).abs() < 1e-12);
-        assert!((found.first_as_second.unwrap() - 0.65).abs() < 1e-12);
-        // A group that only one corpus has is a matter of the mix.
-        let strange =
-            [[counts(10.0, 5.0), counts(0.0, 0.0)], [counts(0.0, 0.0), counts(10.0, 1.0)]];
-        let found = mix_split(&strange).unwrap();
-        assert!((found.mix + 0.4).abs() < 1e-12 && found.second_as_first.is_none());
-        assert_eq!(mix_split(&[]), None);
-    }
-
-    #[test]
     fn words_are_told_apart_whatever_their_case() {
         let mut texts = Texts::default();
         texts.add("It helped, it did.");
         texts.add("no");
         texts.add("three words here");
-        assert_eq!(texts.median_words(), Some(3));
+        assert_eq!((texts.median_words(), texts.mean_words()), (Some(3), Some(8.0 / 3.0)));
         assert_eq!(texts.strange_words("IT helped nobody"), (1, 3));
     }
 }

@@ -8,6 +8,7 @@ pub mod coder_agreement;
 pub mod comparison;
 pub mod confusion;
 mod contribution;
+pub mod domain;
 pub mod drift;
 pub mod hierarchical;
 pub mod interval;

@@ -169,6 +169,17 @@ pub fn interval(draws: impl IntoIterator<Item = Option<f64>>) -> Option<(f64, f6
     Some((quantile(&defined, 0.025), quantile(&defined, 0.975)))
 }
 
+/// The same, but none where all resamples give one figure: of how it varies they say nothing.
+pub fn varying_interval(draws: impl IntoIterator<Item = Option<f64>>) -> Option<(f64, f64)> {
+    let all: Vec<Option<f64>> = draws.into_iter().collect();
+    let mut defined = all.iter().flatten();
+    let first = defined.next()?;
+    if defined.all(|other| (other - first).abs() < 1e-12) {
+        return None;
+    }
+    interval(all)
+}
+
 /// The quantile of sorted values, between the two nearest (Hyndman and Fan 1996, type 7).
 pub fn quantile(sorted: &[f64], share: f64) -> f64 {
     let at = share * (sorted.len() - 1) as f64;
@@ -234,5 +245,7 @@ mod tests {
         assert!((quantile(&sorted, 0.9) - 6.8).abs() < 1e-12);
         assert_eq!(interval([None, None, Some(1.0)]), None);
         assert_eq!(interval([None, Some(1.0), Some(1.0)]), Some((1.0, 1.0)));
+        assert_eq!(varying_interval([None, Some(1.0), Some(1.0)]), None);
+        assert_eq!(varying_interval([None, Some(1.0), Some(1.0), Some(3.0)]), Some((1.0, 2.9)));
     }
 }

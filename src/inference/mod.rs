@@ -6,6 +6,7 @@
 mod budget;
 mod coder;
 mod columns;
+mod embedding;
 mod job;
 mod ledger;
 mod partial;
@@ -17,6 +18,7 @@ mod state;
 mod window;
 
 pub use columns::{CellProbability, ColumnOptions};
+pub use embedding::Embedder;
 pub use job::{Destination, Job, Observer, classify};
 pub use source::Source;
 pub use state::Counts;

@@ -190,7 +190,7 @@ fn weight_of_model(gold: &Gold, rest: &Sums, tuning: Tuning, weight: &[f64], sha
     (together / sum / variance).clamp(0.0, most)
 }
 
-fn centre(values: &[f64], weight: &[f64]) -> Vec<f64> {
+pub(super) fn centre(values: &[f64], weight: &[f64]) -> Vec<f64> {
     let sum: f64 = weight.iter().sum();
     let mean = weight.iter().zip(values).map(|(w, v)| w * v).sum::<f64>() / sum;
     values.iter().map(|value| value - mean).collect()
@@ -199,7 +199,7 @@ fn centre(values: &[f64], weight: &[f64]) -> Vec<f64> {
 /// The variance of the weighted total of residuals, and its degrees of freedom. Errors of a
 /// model that are not among the gold rows may be among the others: two more are counted than seen
 /// (as Agresti and Coull 1998 do of successes and failures), as far as the model weighs.
-fn spread(gold: &Gold, weight: &[f64], residuals: &[f64], lambda: f64) -> (f64, f64) {
+pub(super) fn spread(gold: &Gold, weight: &[f64], residuals: &[f64], lambda: f64) -> (f64, f64) {
     let n = weight.len() as f64;
     let sum: f64 = weight.iter().sum();
     let mean = sum / n;

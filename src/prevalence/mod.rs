@@ -10,6 +10,7 @@
 mod confusion;
 mod design_based;
 mod difference;
+mod mix;
 mod ppi;
 mod precision;
 mod shares;
@@ -20,6 +21,7 @@ mod tests;
 pub use confusion::{Confusion, adjusted_shares, rogan_gladen};
 pub use design_based::design_based_mean;
 pub use difference::{Linear, Tuning, linear};
+pub use mix::{Corpora, MixSplit, Part, mix_splits, shared_parts, standard_weights};
 pub use ppi::{PredictionPowered, prediction_powered_mean};
 pub use precision::{Precision, precision};
 pub use shares::{Among, Counts, Request, Scores, Share, Shares, shares};

@@ -34,6 +34,8 @@ pub struct Request<'a> {
     pub by: Option<&'a str>,
     /// The column with the rows' weights.
     pub weight: Option<&'a str>,
+    /// Weights of the corpus's rows, in place of a column.
+    pub weights: Option<&'a [f64]>,
     /// Counts only comments that carry this label.
     pub among: Option<Among>,
     /// For what intervals hold.
@@ -141,13 +143,13 @@ pub fn shares(
 }
 
 /// The rows of the corpus beside their gold.
-struct Study<'a> {
+pub(super) struct Study<'a> {
     codebook: &'a Codebook,
     corpus: &'a Codings,
     gold: &'a Codings,
     request: &'a Request<'a>,
     /// For each row of the corpus, whether it has any code.
-    coded: Vec<bool>,
+    pub(super) coded: Vec<bool>,
     /// For each row its gold row, if it has one.
     gold_row: Vec<Option<u32>>,
     /// For each row of the corpus, whether it was drawn to be gold, coded or not.
@@ -159,7 +161,7 @@ struct Study<'a> {
 }
 
 impl<'a> Study<'a> {
-    fn new(
+    pub(super) fn new(
         codebook: &'a Codebook,
         corpus: &'a Codings,
         gold: &'a Codings,
@@ -205,7 +207,7 @@ impl<'a> Study<'a> {
             counts.gold += usize::from(!used[row]);
             counts.without_pi += usize::from(!used[row] && pi.is_none());
         }
-        let mut weight = vec![1.0; corpus.rows()];
+        let mut weight = request.weights.map_or_else(|| vec![1.0; corpus.rows()], <[f64]>::to_vec);
         if let Some(column) = request.weight.and_then(|name| corpus.kept(name)) {
             for (row, weight) in weight.iter_mut().enumerate() {
                 let cell = column.cell(row).parse::<f64>().ok();
@@ -289,7 +291,7 @@ impl<'a> Study<'a> {
     }
 
     /// Rows to be estimated, their gold rows, and rows whose gold is known for certain.
-    fn sort(&self, rows: &[usize], tier: usize, counted: Counted) -> Sorted {
+    pub(super) fn sort(&self, rows: &[usize], tier: usize, counted: Counted) -> Sorted {
         let mut sorted = Sorted::default();
         let above = match counted {
             Counted::Among(among) => among.tier,
@@ -357,7 +359,7 @@ impl<'a> Study<'a> {
             model[place(self.corpus.answers(0, tier)[row])] += 1.0 / rows.rest.len() as f64;
         }
         // A model's answer that no gold row has, or gold that is never seen, cannot be corrected.
-        let weighted = self.request.weight.is_some();
+        let weighted = self.request.weight.is_some() || self.request.weights.is_some();
         (!weighted && !rows.gold.is_empty()).then(|| adjusted_shares(&counts, &model))
     }
 
@@ -366,7 +368,13 @@ impl<'a> Study<'a> {
         self.corpus.sets(tier)[set as usize].iter().next().unwrap_or(labels)
     }
 
-    fn of_label(
+    /// Whether each of these rows carries the label by the model: 1 or 0.
+    pub(super) fn model_codes(&self, rows: &[usize], tier: usize, label: usize) -> Vec<f64> {
+        let codes = Indicator::new(self.corpus, tier, label, Counted::All);
+        rows.iter().map(|&row| codes.of(row).0).collect()
+    }
+
+    pub(super) fn of_label(
         &self,
         rows: &Sorted,
         tier: usize,
@@ -406,7 +414,7 @@ impl<'a> Study<'a> {
 
 /// Which rows are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Counted {
+pub(super) enum Counted {
     All,
     Asked,
     Among(Among),
@@ -414,21 +422,23 @@ enum Counted {
 
 /// The rows of one tier.
 #[derive(Default)]
-struct Sorted {
-    rest: Vec<usize>,
-    gold: Vec<(usize, usize)>,
-    pi: Vec<f64>,
-    cluster: Option<Vec<u32>>,
+pub(super) struct Sorted {
+    /// Rows to be estimated.
+    pub(super) rest: Vec<usize>,
+    /// Of these the ones with gold, and its row.
+    pub(super) gold: Vec<(usize, usize)>,
+    pub(super) pi: Vec<f64>,
+    pub(super) cluster: Option<Vec<u32>>,
     known: Vec<usize>,
     known_weight: Vec<f64>,
 }
 
 #[derive(Default)]
-struct Columns {
-    x: Vec<f64>,
-    d: Vec<f64>,
-    model_x: Vec<f64>,
-    model_d: Vec<f64>,
+pub(super) struct Columns {
+    pub(super) x: Vec<f64>,
+    pub(super) d: Vec<f64>,
+    pub(super) model_x: Vec<f64>,
+    pub(super) model_d: Vec<f64>,
 }
 
 /// Whether a row carries a label, and whether it is counted, by one coder.

@@ -54,6 +54,22 @@ fn coders_are_compared_with_each_other() {
     let json = ran.json();
     assert_eq!(json["resampled"], "groups");
     let tier = &json["tiers"]["use"];
+    // Of a tier of two labels each label's figures are the tier's own.
+    let label = &tier["labels"]["yes"];
+    for (own, whole) in [
+        (&label["percent"]["value"], &tier["percent"]),
+        (&label["ac1"]["value"], &tier["ac1"]["value"]),
+    ] {
+        assert!((number(own) - number(whole)).abs() < 1e-12, "{own} {whole}");
+    }
+    for (own, whole) in
+        label["pairs"].as_array().unwrap().iter().zip(tier["pairs"].as_array().unwrap())
+    {
+        assert_eq!((&own["a"], &own["b"]), (&whole["a"], &whole["b"]));
+        assert!((number(&own["kappa"]["value"]) - number(&whole["kappa"])).abs() < 1e-12);
+        assert!(number(&own["kappa"]["lower"]) < number(&own["kappa"]["value"]));
+        assert!(number(&whole["percent_lower"]) < number(&whole["percent"]));
+    }
     assert_eq!((number(&tier["n"]), tier["pairs"].as_array().unwrap().len()), (240.0, 3));
     let alpha = &tier["alpha"];
     assert!(number(&alpha["lower"]) < number(&alpha["value"]));
@@ -141,7 +157,8 @@ fn two_coders_stand_against_gold() {
     assert!(number(&tier["mcnemar"]["p_holm"]) >= number(&tier["mcnemar"]["p"]));
     assert_eq!(tier["non_inferiority"]["non_inferior"], true);
     assert_eq!(tier["alternative_annotators"]["a"]["humans"].as_array().unwrap().len(), 3);
-    assert_eq!(json["margin"], 0.05);
+    assert_eq!((&json["margin"], json["data"].as_str().unwrap().len()), (&0.05.into(), 64));
+    assert!(number(&tier["smallest_margin"]) > 0.0);
     assert!(json["tiers"]["topics"]["asked"]["n"].as_u64() < tier["n"].as_u64());
     assert_eq!(folder.run(&args).stdout, ran.stdout);
     folder.run(&args[..7]).exits(0).prints(&["primary", "assumes independent rows"]);
@@ -313,23 +330,256 @@ fn two_corpora_are_called_stable_only_within_a_margin() {
     assert_eq!((&json["a"]["median_words"], &json["b"]["median_words"]), (&4.into(), &7.into()));
     assert!(number(&run("june", &[]).json()["stability_index"]["use"]) < 1e-12);
     folder.run(&["drift", "b.toml", "may.csv", "june.csv", "--standardise-to", "a"]).exits(3);
-    // Two groups of the same shares in other parts: all of the difference is their mix.
+    // Words differ, and only three texts are there: nothing for a classifier.
+    assert_eq!(json["domain_classifier"]["auc"], Value::Null);
+    assert_eq!((&json["b"]["validated"], &july["b"]["validated"]), (&false.into(), &true.into()));
+    run("july", &["--by", "status", "--standardise-to", "b"]);
+    let by_text = ["drift", "b.toml", "may.csv", "june.csv", "--by", "text"];
+    folder.run(&by_text).exits(2).keeps_quiet_about(SECRET);
+    // What is said of corpora is not said of people.
+    let printed = folder.run(&["drift", "b.toml", "may.csv", "june.csv"]);
+    printed.exits(0).prints(&["none between the ages", "never validated", "not tested"]);
+}
+
+/// Two corpora of two platforms with the same shares, in other parts: all of the difference is their
+/// mix.
+fn two_mixes(folder: &Folder) {
+    folder.file("b.toml", BOOK);
+    let mut gold = "id,use,topics\n".to_owned();
     for (name, more) in [("a", 1), ("b", 3)] {
-        let rows = (0..100 * (1 + more)).map(|row| {
-            let (group, yes) = if row < 100 { ("g", row % 5 == 0) } else { ("h", row % 5 != 0) };
-            format!("{row},{group},{}\n", if yes { "yes,a" } else { "no," })
-        });
+        let mut table = "id,platform,use,topics\n".to_owned();
+        for row in 0..400 * (1 + more) {
+            let (platform, yes) = if row < 400 { ("g", row % 5 == 0) } else { ("h", row % 5 != 0) };
+            let codes = |yes: bool| if yes { "yes,a" } else { "no," };
+            // Wrong in one row of eleven.
+            table += &format!("{name}{row},{platform},{}\n", codes(yes != (row % 11 == 1)));
+            if row % 3 == 0 {
+                gold += &format!("{name}{row},{}\n", codes(yes));
+            }
+        }
+        folder.file(&format!("{name}.csv"), table);
+    }
+    folder.file("gold.csv", gold);
+}
+
+#[test]
+fn a_difference_is_split_by_what_changed_and_by_the_mix() {
+    let folder = Folder::new();
+    two_mixes(&folder);
+    let args = [
+        "drift",
+        "b.toml",
+        "a.csv",
+        "b.csv",
+        "--by",
+        "platform",
+        "--standardise-to",
+        "a",
+        "--json",
+    ];
+    let of = |more: &[&str]| {
+        let ran = folder.run(&[&args[..], more].concat());
+        ran.exits(0).keeps_quiet_about("NaN");
+        ran.json()["labels"][0].clone()
+    };
+    let naive = of(&[]);
+    assert_eq!(
+        (&naive["groups"]["corrected"], &naive["groups"]["mix"]["lower"]),
+        (&false.into(), &Value::Null)
+    );
+    let found = of(&["--gold", "gold.csv", "--design", "srs"]);
+    let (within, mix) = (&found["groups"]["within"], &found["groups"]["mix"]);
+    // Shares go from 0.5 to 0.65 by the mix alone, which the model's errors shrink.
+    assert!((number(&mix["value"]) - 0.15).abs() < 0.02, "{found}");
+    assert!(number(&naive["groups"]["mix"]["value"]) < 0.14, "{naive}");
+    assert!(number(&mix["lower"]) > 0.0 && number(&mix["upper"]) > 0.15);
+    assert!(number(&within["lower"]) < 0.0 && number(&within["upper"]) > 0.0, "{found}");
+    let both = number(&within["value"]) + number(&mix["value"]);
+    assert!((both - number(&found["difference"]["value"])).abs() < 1e-9, "{found}");
+    let standard = &found["standardised"];
+    assert!((number(&standard["b"]["estimate"]) - 0.5).abs() < 0.03, "{found}");
+    assert!(number(&standard["b"]["lower"]) < 0.5 && number(&standard["b"]["upper"]) > 0.5);
+    assert!(number(&standard["difference"]["lower"]) < 0.0);
+    assert!(number(&standard["difference"]["upper"]) > 0.0);
+    folder.run(&args[..8]).exits(0).prints(&["B, mix of A", "by platform", "naive"]);
+    let strange = ["drift", "b.toml", "a.csv", "a.csv", "--by", "id", "--standardise-to", "b"];
+    folder.run(&strange).exits(0);
+    folder.run(&["drift", "b.toml", "a.csv", "b.csv", "--by", "month"]).exits(3).says(&["month"]);
+    folder
+        .run(&["drift", "b.toml", "a.csv", "b.csv", "--by", "id", "--standardise-to", "b"])
+        .exits(3);
+}
+
+#[test]
+fn texts_of_another_kind_are_told_apart_and_the_same_are_not() {
+    let folder = Folder::new();
+    folder.file("b.toml", BOOK);
+    let things = [
+        "my therapist",
+        "the chatbot",
+        "a friend",
+        "my doctor",
+        "this app",
+        "nobody",
+        "my mother",
+        "the group",
+    ];
+    let days = ["on Monday", "last night", "in the morning", "for years", "once a week"];
+    let corpus = |name: &str, begin: &str, from: usize| {
+        let rows = things.iter().flat_map(|thing| days.iter().map(move |day| (thing, day)));
+        let rows = rows.enumerate().filter(|(at, _)| from == 2 || at % 2 == from);
+        let table: String = rows
+            .map(|(at, (thing, day))| format!("{name}{at},{begin} {thing} {day},no,\n"))
+            .collect();
+        // Every text twice: copies are shown once.
         folder.file(
             &format!("{name}.csv"),
-            format!("id,group,use,topics\n{}", rows.collect::<String>()),
+            format!("id,text,use,topics\n{table}{}", table.replace(name, "copy")),
+        );
+    };
+    corpus("even", "I talked about it with", 0);
+    corpus("odd", "I talked about it with", 1);
+    corpus("recipe", "boil the noodles and then ask", 2);
+    let of = |b: &str, more: &[&str]| {
+        let args = [&["drift", "b.toml", "even.csv", b, "--json"][..], more].concat();
+        folder.run(&args).exits(0).json()["domain_classifier"].clone()
+    };
+    let same = of("odd.csv", &[]);
+    assert_eq!(same["texts"], serde_json::json!([20, 20]));
+    assert_eq!(same["encoder"], "minilm");
+    let other = of("recipe.csv", &[]);
+    assert!(number(&other["auc"]) > 0.95, "{other}");
+    assert!(number(&same["auc"]) < 0.9, "{same}");
+    let few = of("recipe.csv", &["--sample", "12"]);
+    assert_eq!(
+        (&few["texts"], &few["distinct"]),
+        (&serde_json::json!([12, 12]), &serde_json::json!([20, 40]))
+    );
+    assert_eq!(of("recipe.csv", &["--sample", "0"]), Value::Null);
+    let args = ["drift", "b.toml", "even.csv", "recipe.csv"];
+    folder.run(&args).exits(0).prints(&["tells A from B with AUC", "20 and 40 distinct texts"]);
+    folder.run(&[&args[..], &["--bundle", "nowhere"]].concat()).exits(4);
+}
+
+#[test]
+fn tables_at_the_edge_are_answered_or_refused_and_never_undefined_in_print() {
+    let folder = Folder::new();
+    folder.file("b.toml", BOOK);
+    let head = "id,text,group,use,topics,use__x,topics__x,use__y,topics__y\n";
+    let tables = [
+        ("one row", "1,t,g,yes,a,yes,a,no,\n".to_owned()),
+        (
+            "all the same",
+            "0,t,g,no,,no,,no,\n".to_owned()
+                + &(1..20).map(|row| format!("{row},t,h,no,,no,,no,\n")).collect::<String>(),
+        ),
+        ("closed gates", (0..20).map(|row| format!("{row},t{row},g{row},no,,no,,no,\n")).collect()),
+        (
+            "a label never used",
+            (0..20)
+                .map(|row| {
+                    format!(
+                        "{row},t{row},g{row},yes,a,yes,{},yes,a\n",
+                        if row % 3 == 0 { "none" } else { "a" }
+                    )
+                })
+                .collect(),
+        ),
+        (
+            "missing coders",
+            (0..20)
+                .map(|row| {
+                    let (x, y) = if row % 2 == 0 { ("yes,b", ",") } else { (",", "yes,a") };
+                    format!("{row},t{row},,yes,a,{x},{y}\n")
+                })
+                .collect(),
+        ),
+        (
+            "missing here and there",
+            (0..20)
+                .map(|row| {
+                    let x = if row % 2 == 0 { "yes,b" } else { "," };
+                    format!("{row},t{row},,yes,a|b,{x},no,\n")
+                })
+                .collect(),
+        ),
+        ("nothing coded", (0..3).map(|row| format!("{row},t,,,,,,,\n")).collect()),
+        ("no rows", String::new()),
+    ];
+    for (name, rows) in tables {
+        folder.file("t.csv", format!("{head}{rows}"));
+        folder.file(
+            "lone.csv",
+            format!("id,use,use__x\n{}", if rows.is_empty() { "" } else { "1,yes,yes\n" }),
+        );
+        let commands: [&[&str]; 7] = [
+            &["agree", "b.toml", "t.csv"],
+            &["agree", "b.toml", "t.csv", "--coders", "gold,x,y"],
+            &["agree", "b.toml", "t.csv", "--coders", "gold,x"],
+            &["compare", "b.toml", "t.csv", "--a", "x", "--b", "y", "--margin", "0.1"],
+            &["compare", "b.toml", "t.csv", "--a", "x", "--b", "y", "--humans", "x,y,gold"],
+            &["drift", "b.toml", "t.csv", "t.csv", "--standardise-to", "a", "--sample", "0"],
+            &[
+                "drift", "b.toml", "t.csv", "t.csv", "--gold", "t.csv", "--design", "srs",
+                "--coder", "x", "--margin", "0.1", "--sample", "0",
+            ],
+        ];
+        for command in commands {
+            for json in [false, true] {
+                let more: &[&str] = if json { &["--json"] } else { &[] };
+                let ran = folder.run(&[command, more].concat());
+                assert!(
+                    matches!(ran.code, 0 | 3),
+                    "{name}, {command:?}: {}\n{}",
+                    ran.code,
+                    ran.stderr
+                );
+                for piece in ["NaN", " inf", "-inf", "panicked", "-0.000"] {
+                    assert!(
+                        !ran.stdout.contains(piece),
+                        "{name}, {command:?}: {piece} in\n{}",
+                        ran.stdout
+                    );
+                    assert!(!ran.stderr.contains(piece), "{name}, {command:?}: {}", ran.stderr);
+                }
+                if ran.code == 3 {
+                    assert!(ran.stdout.is_empty() && ran.stderr.lines().count() >= 1, "{name}");
+                }
+            }
+        }
+        // One coder alone is nobody to agree with.
+        folder.run(&["agree", "b.toml", "lone.csv"]).exits(3);
+    }
+}
+
+#[test]
+fn a_margin_is_not_shown_by_rows_that_cannot_show_it() {
+    let folder = Folder::new();
+    folder.file("b.toml", BOOK);
+    let compared = |rows: usize| {
+        let table: String = (0..rows)
+            .map(|row| format!("{row},{0},{0},{0}\n", if row % 2 == 0 { "yes" } else { "no" }))
+            .collect();
+        folder.file("t.csv", format!("id,use,use__x,use__y\n{table}"));
+        let args = ["compare", "b.toml", "t.csv", "--a", "x", "--b", "y", "--margin", "0.1"];
+        let ran = folder.run(&args);
+        ran.exits(0)
+            .prints(&["cannot be tested", "margin 0.1; data "])
+            .says(&["the tier topics is left out"]);
+        folder.run(&[&args[..], &["--json"]].concat()).json()["tiers"]["use"].clone()
+    };
+    // Three rows, and a hundred on which neither is ever wrong.
+    for rows in [3, 100] {
+        let tier = compared(rows);
+        assert_eq!(
+            (&tier["non_inferiority"], &tier["smallest_margin"]),
+            (&Value::Null, &Value::Null)
+        );
+        assert_eq!(
+            (number(&tier["mcnemar"]["p"]), &tier["macro_f1_difference"]["lower"]),
+            (1.0, &Value::Null)
         );
     }
-    let args = ["drift", "b.toml", "a.csv", "b.csv", "--standardise-to", "a"];
-    folder.run(&args).exits(0).prints(&["B, mix of A", "50.0 %"]);
-    let json = folder.run(&[&args[..], &["--json"]].concat()).exits(0).json();
-    let groups = &json["labels"][0]["groups"];
-    assert!(number(&groups["within"]).abs() < 1e-12);
-    assert!((number(&groups["mix"]) - 0.15).abs() < 1e-12);
 }
 
 #[test]

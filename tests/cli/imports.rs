@@ -109,6 +109,111 @@ fn examples_and_log_probabilities_are_read() {
     assert!(!folder.entries().iter().any(|name| name.starts_with("q.csv")));
 }
 
+/// What a request came to, by the shape of its answer.
+fn outcome(id: &str, body: &str) -> String {
+    format!(
+        "{{\"custom_id\":\"{id}\",\"error\":null,\"response\":{{\"status_code\":200,\"body\":{body}}}}}\n"
+    )
+}
+
+#[test]
+fn answers_that_give_no_code_are_told_apart() {
+    let folder = Folder::new();
+    let chat = |content: &str, more: &str| {
+        format!(
+            "{{\"choices\":[{{\"message\":{{\"content\":{content},\"refusal\":null}},{more}}}]}}"
+        )
+    };
+    let incomplete = "{\"status\":\"incomplete\",\"incomplete_details\":{\"reason\":\"max_output_tokens\"},\
+        \"output\":[{\"content\":[{\"type\":\"output_text\",\"text\":\"experience: per\"}]}]}";
+    let refused = "{\"status\":\"completed\",\"output\":[{\"content\":[{\"type\":\"refusal\",\"refusal\":\"no\"}]}]}";
+    let lines = [
+        outcome(
+            "cut",
+            &chat("\"{\\\"experience\\\": \\\"off_to\"", "\"finish_reason\":\"length\""),
+        ),
+        outcome("whole", &chat("\"off_topic\"", "\"finish_reason\":\"length\"")),
+        outcome("half", incomplete),
+        outcome("refused", refused),
+        outcome("filtered", &chat("\"off_topic\"", "\"finish_reason\":\"content_filter\"")),
+        outcome("empty", &chat("\"\"", "\"finish_reason\":\"stop\"")),
+        "{\"custom_id\":\"late\",\"response\":null,\"error\":{\"code\":\"batch_expired\"}}\n"
+            .into(),
+        outcome("prose", &chat("\"I cannot say\"", "\"finish_reason\":\"stop\"")),
+    ];
+    folder.file("out.jsonl", lines.concat());
+    let mut args = OPENAI.to_vec();
+    args.push("o.csv");
+    let ran = folder.run(&args);
+    ran.exits(1).says(&[
+        "line 1, id 'cut': the answer is cut off",
+        "line 3, id 'half': the answer is cut off",
+        "1 answers are no labels",
+        "2 answers are cut off",
+        "2 requests were refused",
+        "1 answers are empty",
+        "1 requests failed",
+    ]);
+    let table = folder.read("o.csv");
+    assert_eq!(table.lines().count(), 9, "{table}");
+    assert_eq!(table.matches("off_topic").count(), 1, "{table}");
+    assert!(table.contains("\nwhole,off_topic,,\n"), "{table}");
+    // Nothing but refusals is an outcome, too.
+    folder.file("out.jsonl", outcome("refused", refused));
+    args[8] = "r.csv";
+    folder.run(&args).exits(0).says(&["1 requests were refused"]);
+}
+
+#[test]
+fn whatever_the_bytes_are_nothing_breaks_and_nothing_half_written_stays() {
+    let folder = Folder::new();
+    let page = "{\"data\":{\"comments\":[{\"id\":\"1\",\"text\":\"a\"}]}}";
+    let deep = "[".repeat(100_000);
+    let inputs: [&[u8]; 8] = [
+        b"",
+        b"\xff\xfe{",
+        b"{\"custom_id\":\"1\",\"response\":{\"body\":{\"choices\":[{\"message\":",
+        b"\x00\x00\x00",
+        b"{\"id\":1e999}",
+        deep.as_bytes(),
+        b"{\"data\":{\"comments\":[{\"id\":\"1\",\"text\":\"\xff\"}]}}",
+        &page.as_bytes()[..page.len() - 3],
+    ];
+    for (at, input) in inputs.into_iter().enumerate() {
+        folder.file("out.jsonl", input);
+        let mut args = OPENAI.to_vec();
+        args.push("x.csv");
+        let ran = folder.run(&args);
+        assert_eq!(ran.code, 3, "{at}: {}", ran.stderr);
+        let ran = folder.run(&["import", "tiktok", "out.jsonl", "-o", "x.csv"]);
+        assert_eq!(ran.code, 3, "{at}: {}", ran.stderr);
+        assert_eq!(folder.entries(), ["out.jsonl"], "{at}");
+    }
+    folder.file("out.jsonl", &page[..page.len() - 3]);
+    let ran = folder.run(&["import", "tiktok", "out.jsonl", "-o", "x.csv"]);
+    ran.exits(3).says(&["ends in the middle"]);
+}
+
+#[test]
+fn ids_beyond_all_numbers_are_kept_digit_by_digit() {
+    let folder = Folder::new();
+    let comment = |id: &str| format!("{{\"id\":{id},\"video_id\":{id},\"text\":\"t\"}}");
+    let ids =
+        ["18446744073709551617", "18446744073709551616", "\"18446744073709551617\"", "007", "7"];
+    let comments = ids.map(comment).join(",");
+    folder.file("a.json", format!("[{{\"data\":{{\"comments\":[{comments}]}}}}]"));
+    let ran = folder.run(&["import", "tiktok", "a.json", "-o", "c.csv"]);
+    ran.exits(0).says(&["1 comments were there already"]);
+    let table = folder.read("c.csv");
+    let found: Vec<&str> =
+        table.lines().skip(1).map(|line| line.split(',').next().unwrap()).collect();
+    assert_eq!(found, ["18446744073709551617", "18446744073709551616", "007", "7"]);
+    folder.file("b.json", format!("{{\"data\":{{\"comments\":[{}]}}}}", comment("7.1e18")));
+    let ran = folder.run(&["import", "tiktok", "b.json", "-o", "d.csv"]);
+    ran.exits(3).says(&["rounded number"]);
+    assert!(!folder.entries().iter().any(|name| name.starts_with("d.csv")));
+}
+
 #[test]
 fn pages_of_comments_become_a_table() {
     let folder = Folder::new();

@@ -1,18 +1,21 @@
 //! `confide import openai`: a hosted model's answers as one more coder.
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+mod texts;
 
-use clap::Args;
-use clap::builder::FalseyValueParser;
-use serde_json::Value;
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
 
 use crate::cli::Outcome;
 use crate::cli::messages::Messages;
 use crate::cli::new_table::NewTable;
 use crate::codebook::{Barred, CellValue, Code, Codebook, check_coder};
-use crate::corpus::{Line, Reply, Unmatched, contents, read_answer, read_line, refuse_existing};
+use crate::corpus::{
+    JsonLines, Line, Reply, Unmatched, open_input, read_answer, read_line, refuse_existing,
+};
 use crate::error::{Error, Result, nearest, shown};
+use clap::Args;
+use clap::builder::FalseyValueParser;
+use texts::{TextPlace, Texts};
 
 /// Answers that are listed; the others are counted.
 const LISTED: usize = 50;
@@ -23,7 +26,8 @@ const LISTED: usize = 50;
     confide import openai output.jsonl --input input.jsonl --codebook llm-mental-health \\\n    \
     --coder gpt4o -o gpt4o.csv\n\n\
     An answer is a bare label, an object by tier, or one line for every tier. What is no label of\n\
-    the codebook is listed and left blank; the exit code is then 1.")]
+    the codebook, or was cut off before its end, is listed and left blank; the exit code is then 1.\n\
+    Refusals and failed requests are counted.")]
 pub struct OpenaiArgs {
     /// JSONL files; several with the same ids become one row each
     #[arg(value_name = "FILE", required = true)]
@@ -52,9 +56,9 @@ pub struct OpenaiArgs {
 #[derive(Default)]
 struct Imported {
     id: String,
-    text: String,
-    cells: Vec<Option<CellValue>>,
-    probabilities: Vec<Option<f64>>,
+    text: Option<TextPlace>,
+    cells: Box<[Option<CellValue>]>,
+    probabilities: Box<[Option<f64>]>,
     answered: bool,
 }
 
@@ -64,7 +68,19 @@ struct Import<'a> {
     tier: Option<usize>,
     rows: Vec<Imported>,
     places: HashMap<String, usize>,
-    unmatched: Vec<String>,
+    texts: Texts,
+    /// The first answers that give no code, and why.
+    listed: Vec<String>,
+    counts: Counts,
+}
+
+/// What became of answers and lines.
+#[derive(Default)]
+struct Counts {
+    unmatched: usize,
+    cut_off: usize,
+    refused: usize,
+    empty: usize,
     failed: usize,
     repeated: usize,
     unknown: usize,
@@ -80,10 +96,9 @@ pub fn run(args: &OpenaiArgs, messages: &Messages) -> Result<Outcome> {
         tier,
         rows: Vec::new(),
         places: HashMap::new(),
-        unmatched: Vec::new(),
-        failed: 0,
-        repeated: 0,
-        unknown: 0,
+        texts: Texts::default(),
+        listed: Vec::new(),
+        counts: Counts::default(),
     };
     for path in &args.input {
         import.file(path, false, None)?;
@@ -95,14 +110,16 @@ pub fn run(args: &OpenaiArgs, messages: &Messages) -> Result<Outcome> {
         let prefix = if again { format!("{}.{}", stem(path), at + 1) } else { stem(path) };
         import.file(path, true, (args.files.len() > 1).then_some(prefix.as_str()))?;
     }
-    if import.rows.iter().all(|row| !row.answered) && import.failed == 0 {
+    let Counts { refused, empty, failed, .. } = import.counts;
+    if import.rows.iter().all(|row| !row.answered) && refused + empty + failed == 0 {
         return Err(Error::data("no line is a fine-tuning example or an answer of a batch")
             .at(args.files[0].display().to_string())
             .advise("give the JSONL file as OpenAI's files page offers it"));
     }
     let barred = import.write(&args.output, &args.coder)?;
     import.tell(args, barred, messages);
-    Ok(if import.unmatched.is_empty() { Outcome::Done } else { Outcome::Findings })
+    let Counts { unmatched, cut_off, .. } = import.counts;
+    Ok(if unmatched + cut_off == 0 { Outcome::Done } else { Outcome::Findings })
 }
 
 fn tier(name: &str, codebook: &Codebook) -> Result<usize> {
@@ -120,48 +137,41 @@ impl Import<'_> {
     /// Reads one file, of answers or of what was asked; `prefix` begins the ids of examples, if there
     /// are several files.
     fn file(&mut self, path: &Path, answers: bool, prefix: Option<&str>) -> Result<()> {
-        let (name, bytes) = contents(path)?;
-        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
-        let mut own: HashMap<usize, ()> = HashMap::new();
+        let (name, input) = open_input(path)?;
+        let file = self.texts.file(path);
+        let mut lines = JsonLines::new(input, &name);
+        let mut own = HashSet::new();
         let mut any = false;
-        for (at, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
-            if line.iter().all(u8::is_ascii_whitespace) {
-                continue;
-            }
+        while let Some(line) = lines.next_line()? {
             any = true;
-            let place = format!("{name}, line {}", at + 1);
-            let Ok(value) = serde_json::from_slice::<Value>(line) else {
-                return Err(Error::data("not JSON")
-                    .at(place)
-                    .advise("each line of a JSONL file is one JSON object"));
-            };
-            match read_line(&value) {
+            let number = line.number;
+            let place = format!("{name}, line {number}");
+            match read_line(&line.value) {
                 Line::Asked { id, text } => {
                     let row = self.row(id);
-                    if self.rows[row].text.is_empty() {
-                        self.rows[row].text = text;
+                    if self.rows[row].text.is_none() {
+                        self.rows[row].text = self.texts.keep(file, line.span, text);
                     } else {
-                        self.repeated += 1;
+                        self.counts.repeated += 1;
                     }
                 }
                 Line::Answered { id, reply } if answers => {
                     let row = self.row(id);
                     // A request that failed may be answered further down.
-                    if reply.is_some() && own.insert(row, ()).is_some() {
-                        self.repeated += 1;
+                    if reply != Reply::Failed && !own.insert(row) {
+                        self.counts.repeated += 1;
                         continue;
                     }
-                    self.reply(row, reply.as_ref(), &place);
+                    self.reply(row, &reply, &place);
                 }
                 Line::Example { text, reply } if answers => {
-                    let number = at + 1;
                     let id =
                         prefix.map_or_else(|| number.to_string(), |own| format!("{own}-{number}"));
                     let row = self.row(id);
-                    self.rows[row].text = text;
-                    self.reply(row, reply.as_ref(), &place);
+                    self.rows[row].text = self.texts.keep(file, line.span, text);
+                    self.reply(row, &reply, &place);
                 }
-                _ => self.unknown += 1,
+                _ => self.counts.unknown += 1,
             }
         }
         if !any {
@@ -179,33 +189,47 @@ impl Import<'_> {
         self.places.insert(id.clone(), self.rows.len());
         self.rows.push(Imported {
             id,
-            cells: vec![None; tiers],
-            probabilities: vec![None; tiers],
+            cells: vec![None; tiers].into(),
+            probabilities: vec![None; tiers].into(),
             ..Imported::default()
         });
         self.rows.len() - 1
     }
 
-    fn reply(&mut self, row: usize, reply: Option<&Reply>, place: &str) {
-        let Some(reply) = reply else {
-            self.failed += 1;
-            return;
+    fn reply(&mut self, row: usize, reply: &Reply, place: &str) {
+        let said = match reply {
+            Reply::Said(said) => said,
+            Reply::Refused => return self.counts.refused += 1,
+            Reply::Empty => return self.counts.empty += 1,
+            Reply::Failed => return self.counts.failed += 1,
         };
         self.rows[row].answered = true;
-        let answered = read_answer(self.codebook, self.tier, &reply.content);
-        for unmatched in answered.unmatched {
-            let line = self.listing(&self.rows[row].id, &unmatched, place);
-            self.unmatched.push(line);
+        let answered = read_answer(self.codebook, self.tier, &said.content, said.cut_off);
+        if answered.cut_off {
+            self.counts.cut_off += 1;
+            let id = shown(&self.rows[row].id);
+            self.list(format!("{place}, id {id}: the answer is cut off before its end"));
         }
-        let probability = reply.log_probability.map(f64::exp).filter(|p| (0.0..=1.0).contains(p));
+        for unmatched in answered.unmatched {
+            self.counts.unmatched += 1;
+            let line = self.listing(&self.rows[row].id, &unmatched, place);
+            self.list(line);
+        }
+        let probability = said.log_probability.map(f64::exp).filter(|p| (0.0..=1.0).contains(p));
         for (tier, cell) in answered.cells {
             let own = &mut self.rows[row];
             if own.cells[tier].is_some() {
-                self.repeated += 1;
+                self.counts.repeated += 1;
                 continue;
             }
             own.cells[tier] = Some(cell);
             own.probabilities[tier] = probability;
+        }
+    }
+
+    fn list(&mut self, line: String) {
+        if self.listed.len() < LISTED {
+            self.listed.push(line);
         }
     }
 
@@ -221,9 +245,9 @@ impl Import<'_> {
     }
 
     /// Writes the table; returns how many codes a gate keeps out.
-    fn write(&self, path: &Path, coder: &str) -> Result<usize> {
+    fn write(&mut self, path: &Path, coder: &str) -> Result<usize> {
         let codebook = self.codebook;
-        let has_text = self.rows.iter().any(|row| !row.text.is_empty());
+        let has_text = self.rows.iter().any(|row| row.text.is_some());
         let has_p: Vec<bool> = (0..codebook.tiers.len())
             .map(|tier| self.rows.iter().any(|row| row.probabilities[tier].is_some()))
             .collect();
@@ -237,7 +261,9 @@ impl Import<'_> {
         let mut barred = 0;
         for row in &self.rows {
             let mut cells = vec![row.id.clone()];
-            cells.extend(has_text.then(|| row.text.clone()));
+            if has_text {
+                cells.push(row.text.as_ref().map_or(Ok(String::new()), |at| self.texts.get(at))?);
+            }
             let mut codes: Vec<Code> = Vec::with_capacity(codebook.tiers.len());
             for (tier, has_p) in has_p.iter().enumerate() {
                 let cell = row.cells[tier].as_ref().unwrap_or(&CellValue::Blank);
@@ -263,21 +289,25 @@ impl Import<'_> {
     }
 
     fn tell(&self, args: &OpenaiArgs, barred: usize, messages: &Messages) {
-        for line in self.unmatched.iter().take(LISTED) {
+        for line in &self.listed {
             messages.warn(line);
         }
-        let more = self.unmatched.len().saturating_sub(LISTED);
+        let Counts { unmatched, cut_off, refused, empty, failed, repeated, unknown } = self.counts;
+        let more = (unmatched + cut_off).saturating_sub(self.listed.len());
         let blank = self.rows.iter().filter(|row| !row.answered).count();
         for (count, what) in [
-            (more, "more answers are no labels"),
-            (self.unmatched.len(), "answers are no labels of the codebook and are left blank"),
-            (self.failed, "requests failed or were refused; their codes are blank"),
-            (blank, "rows have no answer"),
+            (more, "more answers are no labels or cut off"),
+            (unmatched, "answers are no labels of the codebook and are left blank"),
             (
-                self.repeated,
-                "answers or texts have the custom_id of an earlier one and are left out",
+                cut_off,
+                "answers are cut off before their end and are left blank; ask again with more tokens",
             ),
-            (self.unknown, "lines are neither examples nor parts of a batch"),
+            (refused, "requests were refused by the model or a filter; their codes are blank"),
+            (empty, "answers are empty"),
+            (failed, "requests failed; their codes are blank"),
+            (blank, "rows have no answer"),
+            (repeated, "answers or texts have the custom_id of an earlier one and are left out"),
+            (unknown, "lines are neither examples nor parts of a batch"),
             (barred, "codes stand under a closed gate and are left out"),
         ] {
             if count > 0 {

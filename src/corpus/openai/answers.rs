@@ -1,8 +1,8 @@
 //! From what a model wrote to codes: a bare label, an object by tier, or a line for every tier.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use crate::codebook::{CellSlip, CellValue, Codebook, TierKind};
+use crate::codebook::{CellSlip, CellValue, Codebook, Label, TierKind};
 use crate::error::nearest;
 
 /// A part of an answer that is no label of the codebook.
@@ -23,22 +23,29 @@ pub struct Answered {
     pub cells: Vec<(usize, CellValue)>,
     /// What is no label.
     pub unmatched: Vec<Unmatched>,
+    /// Whether nothing is taken from it because its end is missing.
+    pub cut_off: bool,
 }
 
 /// Reads an answer; `tier` is the one that was asked, if only one was. Capitals, quotes, a full stop
-/// at the end, and spaces or hyphens for `_` are forgiven, nothing else is guessed.
-pub fn read_answer(codebook: &Codebook, tier: Option<usize>, answer: &str) -> Answered {
+/// at the end, and spaces or hyphens for `_` are forgiven, nothing else is guessed. With `cut_off` the
+/// model was stopped before it had ended: a whole object counts, and so does a label that could not
+/// have gone on to be another.
+pub fn read_answer(
+    codebook: &Codebook,
+    tier: Option<usize>,
+    answer: &str,
+    cut_off: bool,
+) -> Answered {
     let answer = unfenced(answer.trim());
-    if answer.starts_with('{')
-        && let Ok(Value::Object(object)) = serde_json::from_str::<Value>(answer)
-    {
-        let tiers = object.iter().filter_map(|(key, value)| Some((named(codebook, key)?, value)));
-        let mut answered =
-            collect(codebook, answer, tiers.map(|(tier, value)| (tier, cell_of(value))));
-        if !answered.cells.is_empty() {
-            answered.unmatched.extend(object.keys().filter_map(|key| misspelt(codebook, key)));
+    if answer.starts_with(['{', '[']) {
+        match serde_json::from_str::<Value>(answer) {
+            Ok(Value::Object(object)) => return of_object(codebook, answer, &object),
+            Err(error) if error.is_eof() => {
+                return Answered { cut_off: true, ..Answered::default() };
+            }
+            _ => {}
         }
-        return answered;
     }
     let lines = || answer.lines().map(str::trim).filter(|line| !line.is_empty());
     let split = |line: &str| {
@@ -48,13 +55,40 @@ pub fn read_answer(codebook: &Codebook, tier: Option<usize>, answer: &str) -> An
     };
     let by_line: Vec<(usize, Option<String>)> = lines().filter_map(split).collect();
     if !by_line.is_empty() && by_line.len() == lines().count() {
+        let last = by_line.last().and_then(|(tier, value)| Some((*tier, value.as_deref()?)));
+        if cut_off && last.is_none_or(|(tier, value)| may_go_on(codebook, tier, value)) {
+            return Answered { cut_off, ..Answered::default() };
+        }
         return collect(codebook, answer, by_line.into_iter());
     }
     let own = tier.or_else(|| (codebook.tiers.len() == 1).then_some(0));
-    match own.or_else(|| only_tier_with(codebook, answer)) {
-        Some(tier) => collect(codebook, answer, [(tier, Some(answer.to_owned()))].into_iter()),
-        None => Answered { cells: Vec::new(), unmatched: vec![stranger(codebook, answer)] },
+    let own = own.or_else(|| only_tier_with(codebook, answer));
+    if cut_off && own.is_none_or(|tier| may_go_on(codebook, tier, answer)) {
+        return Answered { cut_off, ..Answered::default() };
     }
+    match own {
+        Some(tier) => collect(codebook, answer, [(tier, Some(answer.to_owned()))].into_iter()),
+        None => Answered { unmatched: vec![stranger(codebook, answer)], ..Answered::default() },
+    }
+}
+
+/// The values under the keys that are tiers.
+fn of_object(codebook: &Codebook, answer: &str, object: &Map<String, Value>) -> Answered {
+    let tiers = object.iter().filter_map(|(key, value)| Some((named(codebook, key)?, value)));
+    let mut answered = collect(codebook, answer, tiers.map(|(tier, value)| (tier, cell_of(value))));
+    if !answered.cells.is_empty() {
+        answered.unmatched.extend(object.keys().filter_map(|key| misspelt(codebook, key)));
+    }
+    answered
+}
+
+/// Whether what a model was writing of a tier when it was stopped may not have been the whole: sets
+/// of labels may always go on, a label only if another one begins with it.
+fn may_go_on(codebook: &Codebook, tier: usize, value: &str) -> bool {
+    let of = &codebook.tiers[tier];
+    let label = label_like(codebook, tier, value);
+    let longer = |own: &Label| own.name.len() > label.len() && own.name.starts_with(&label);
+    of.kind == TierKind::Multi || of.label_index(&label).is_none() || of.labels.iter().any(longer)
 }
 
 /// A key that is no tier, but near to one; models add others of their own.
@@ -105,11 +139,10 @@ fn collect(
     answered
 }
 
-/// What stands between the marks of a fenced block, or all of it.
+/// What stands between the marks of a fenced block, whose end may be missing, or all of it.
 fn unfenced(answer: &str) -> &str {
-    let Some(inner) = answer.strip_prefix("```").and_then(|rest| rest.strip_suffix("```")) else {
-        return answer;
-    };
+    let Some(inner) = answer.strip_prefix("```") else { return answer };
+    let inner = inner.strip_suffix("```").unwrap_or(inner);
     inner.split_once('\n').map_or(inner, |(_, body)| body).trim()
 }
 
@@ -182,7 +215,7 @@ mod tests {
 
     fn cells(tier: Option<usize>, answer: &str) -> Vec<(usize, String)> {
         let book = book();
-        let found = read_answer(&book, tier, answer);
+        let found = read_answer(&book, tier, answer, false);
         assert_eq!(found.unmatched, [], "{answer}");
         let cell = |(tier, value): (usize, CellValue)| match value {
             CellValue::Labels(set) => {
@@ -197,10 +230,10 @@ mod tests {
     fn a_number_is_the_label_of_that_name_and_no_other() {
         let text = crate::codebook::GATED.replace("\"yes\"", "\"1\"").replace("\"no\"", "\"0\"");
         let book = Codebook::parse(&text, "b.toml").unwrap();
-        let found = read_answer(&book, None, "{\"use\": 1}");
+        let found = read_answer(&book, None, "{\"use\": 1}", false);
         assert_eq!(found.cells, [(0, CellValue::Labels(LabelSet::one(0)))]);
-        assert_eq!(read_answer(&book, None, "{\"use\": 2}").unmatched.len(), 1);
-        assert_eq!(read_answer(&book, None, "{\"use\": {\"1\": 2}}").unmatched.len(), 1);
+        assert_eq!(read_answer(&book, None, "{\"use\": 2}", false).unmatched.len(), 1);
+        assert_eq!(read_answer(&book, None, "{\"use\": {\"1\": 2}}", false).unmatched.len(), 1);
     }
 
     #[test]
@@ -229,28 +262,62 @@ mod tests {
     #[test]
     fn nothing_is_guessed() {
         let book = book();
-        let found = read_answer(&book, Some(1), "postive");
+        let found = read_answer(&book, Some(1), "postive", false);
         assert_eq!(found.cells, []);
         assert_eq!(found.unmatched[0].nearest.as_deref(), Some("positive"));
         for answer in
-            ["I think it is positive", "{\"mood\":\"positive\"}", "{\"attitude\":3}", "", "{"]
+            ["I think it is positive", "{\"mood\":\"positive\"}", "{\"attitude\":3}", "", "{x"]
         {
-            let found = read_answer(&book, None, answer);
+            let found = read_answer(&book, None, answer, false);
             assert_eq!((found.cells.len(), found.unmatched.len()), (0, 1), "{answer}");
         }
         // One label of two is not half an answer.
-        let found = read_answer(&book, Some(2), "anonymity, speed");
+        let found = read_answer(&book, Some(2), "anonymity, speed", false);
         assert_eq!((found.cells.len(), found.unmatched.len()), (0, 1));
-        let both = read_answer(&book, None, "{\"experience\":\"off_topic\",\"attitude\":\"x\"}");
+        let both =
+            read_answer(&book, None, "{\"experience\":\"off_topic\",\"attitude\":\"x\"}", false);
         assert_eq!(both.cells, [(0, CellValue::Labels(LabelSet::one(2)))]);
         assert_eq!(both.unmatched[0].tier, Some(1));
         let key = read_answer(
             &book,
             None,
             "{\"experiance\":\"off_topic\",\"attitude\":\"mixed\",\"why\":\"x\"}",
+            false,
         );
         assert_eq!((key.cells.len(), key.unmatched.len()), (1, 1));
         assert_eq!(key.unmatched[0].nearest.as_deref(), Some("experience"));
+    }
+
+    #[test]
+    fn what_was_cut_off_is_no_answer() {
+        let book = book();
+        let cells = |tier: Option<usize>, answer: &str| {
+            let found = read_answer(&book, tier, answer, true);
+            assert_eq!(found.unmatched, [], "{answer}");
+            assert_eq!(found.cut_off, found.cells.is_empty(), "{answer}");
+            found.cells.len()
+        };
+        // What an object begins with is no object, whatever the model says of its end.
+        for answer in
+            ["{\"experience\": \"off", "```json\n{\"experience\": \"off_topic\",", "[", "{"]
+        {
+            let found = read_answer(&book, None, answer, false);
+            assert!(
+                found.cut_off && found.cells.is_empty() && found.unmatched.is_empty(),
+                "{answer}"
+            );
+        }
+        assert_eq!(cells(None, "{\"experience\": \"off_topic\"}"), 1);
+        // With as many tokens as the label has, its end is the limit's.
+        assert_eq!(cells(Some(0), "off_topic"), 1);
+        assert_eq!(cells(Some(0), "off_top"), 0);
+        assert_eq!(cells(Some(2), "anonymity"), 0);
+        assert_eq!(cells(None, "experience: off_topic\nattitude: mixed"), 2);
+        assert_eq!(cells(None, "experience: personal_use\nattitude: mix"), 0);
+        let text = crate::codebook::GATED.replace("\"yes\"", "\"no_use\"");
+        let prefix = Codebook::parse(&text, "b.toml").unwrap();
+        assert!(read_answer(&prefix, Some(0), "no", true).cut_off);
+        assert!(!read_answer(&prefix, Some(0), "no_use", true).cut_off);
     }
 
     proptest! {
@@ -263,8 +330,9 @@ mod tests {
         #[test]
         fn any_answer_is_read_without_panic(answer in "[\\PC\n]{0,60}") {
             for tier in [None, Some(0), Some(2)] {
-                let found = read_answer(&book(), tier, &answer);
-                prop_assert!(!found.cells.is_empty() || !found.unmatched.is_empty());
+                let found = read_answer(&book(), tier, &answer, answer.len() % 2 == 0);
+                let nothing = found.cells.is_empty() && found.unmatched.is_empty();
+                prop_assert!(nothing == found.cut_off);
             }
         }
     }

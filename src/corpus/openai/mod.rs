@@ -2,10 +2,12 @@
 //! their shapes, chat completions and responses.
 
 mod answers;
+mod lines;
 
 use serde_json::Value;
 
 pub use answers::{Answered, Unmatched, read_answer};
+pub use lines::{JsonLine, JsonLines};
 
 /// What one line of such a file says.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,7 +17,7 @@ pub enum Line {
         /// The user's last message before it.
         text: String,
         /// The assistant's last message that is to be learned from.
-        reply: Option<Reply>,
+        reply: Reply,
     },
     /// What was asked in a batch.
     Asked {
@@ -24,24 +26,56 @@ pub enum Line {
         /// The user's last message.
         text: String,
     },
-    /// What was answered in a batch; nothing if the request failed or was refused.
+    /// What came of a request of a batch.
     Answered {
         /// The request's own name.
         id: String,
         /// The answer.
-        reply: Option<Reply>,
+        reply: Reply,
     },
     /// None of these.
     Unknown,
 }
 
+/// What a model answered.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    /// It said something.
+    Said(Said),
+    /// It refused, or a filter kept its answer back.
+    Refused,
+    /// It said nothing.
+    Empty,
+    /// The request failed.
+    Failed,
+}
+
 /// An answer as the model wrote it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Reply {
+pub struct Said {
     /// The text.
     pub content: String,
     /// The sum of its tokens' log-probabilities, where they were asked for.
     pub log_probability: Option<f64>,
+    /// Whether the model was stopped before it had ended.
+    pub cut_off: bool,
+}
+
+impl Reply {
+    /// The answer, if there is one.
+    pub fn said(&self) -> Option<&Said> {
+        match self {
+            Self::Said(said) => Some(said),
+            _ => None,
+        }
+    }
+
+    fn of(content: String, log_probability: Option<f64>, cut_off: bool) -> Self {
+        if content.trim().is_empty() {
+            return Self::Empty;
+        }
+        Self::Said(Said { content, log_probability, cut_off })
+    }
 }
 
 /// Reads one line of any of these files.
@@ -49,20 +83,24 @@ pub fn read_line(line: &Value) -> Line {
     if let Some(messages) = line["messages"].as_array() {
         let at = messages.iter().rposition(counts);
         let before = &messages[..at.unwrap_or(messages.len())];
-        let reply = at
-            .map(|at| Reply { content: content(&messages[at]["content"]), log_probability: None });
+        let reply = at.map_or(Reply::Empty, |at| match messages[at]["refusal"].is_string() {
+            true => Reply::Refused,
+            false => Reply::of(content(&messages[at]["content"]), None, false),
+        });
         return Line::Example { text: last_of(before, "user"), reply };
     }
     let id = match &line["custom_id"] {
         Value::String(id) => id.clone(),
-        Value::Number(id) => id.to_string(),
+        // A number with a fraction, or of more than 64 bits, is not what was written.
+        Value::Number(id) if !id.is_f64() => id.to_string(),
         _ => return Line::Unknown,
     };
     if line.get("response").is_some() || line.get("error").is_some() {
         let response = &line["response"];
         let failed = !line["error"].is_null()
             || response["status_code"].as_u64().is_some_and(|status| status != 200);
-        return Line::Answered { id, reply: if failed { None } else { reply(&response["body"]) } };
+        let reply = if failed { Reply::Failed } else { reply(&response["body"]) };
+        return Line::Answered { id, reply };
     }
     let body = &line["body"];
     match (body["messages"].as_array(), &body["input"]) {
@@ -96,21 +134,30 @@ fn counts(message: &Value) -> bool {
     message["role"] == "assistant" && message["weight"].as_f64().is_none_or(|w| w != 0.0)
 }
 
-fn reply(body: &Value) -> Option<Reply> {
+/// What a response says, in the shape of chat completions or of responses.
+fn reply(body: &Value) -> Reply {
     if let Some(choice) = body["choices"].as_array().and_then(|choices| choices.first()) {
-        let message = &choice["message"];
-        let content = content(&message["content"]);
-        let given = !content.trim().is_empty() && message["refusal"].is_null();
+        let (message, reason) = (&choice["message"], &choice["finish_reason"]);
+        if !message["refusal"].is_null() || *reason == "content_filter" {
+            return Reply::Refused;
+        }
         let log_probability = sum_of(&choice["logprobs"]["content"]);
-        return given.then_some(Reply { content, log_probability });
+        return Reply::of(content(&message["content"]), log_probability, *reason == "length");
     }
-    let parts = body["output"].as_array()?.iter().filter_map(|item| item["content"].as_array());
-    let texts: Vec<&Value> = parts.flatten().filter(|part| part["type"] == "output_text").collect();
+    let Some(output) = body["output"].as_array() else { return Reply::Failed };
+    let parts = || output.iter().filter_map(|item| item["content"].as_array()).flatten();
+    let why = &body["incomplete_details"]["reason"];
+    if parts().any(|part| part["type"] == "refusal") || *why == "content_filter" {
+        return Reply::Refused;
+    }
+    if matches!(body["status"].as_str(), Some("failed" | "cancelled")) {
+        return Reply::Failed;
+    }
+    let texts: Vec<&Value> = parts().filter(|part| part["type"] == "output_text").collect();
     let content: Vec<&str> = texts.iter().filter_map(|part| part["text"].as_str()).collect();
-    let content = content.join("\n");
     let sums = texts.iter().filter_map(|part| sum_of(&part["logprobs"]));
     let log_probability = sums.reduce(|a, b| a + b);
-    (!content.trim().is_empty()).then_some(Reply { content, log_probability })
+    Reply::of(content.join("\n"), log_probability, body["status"] == "incomplete")
 }
 
 /// The sum of a list of tokens' log-probabilities.
@@ -129,8 +176,8 @@ mod tests {
         read_line(&serde_json::from_str(text).unwrap())
     }
 
-    fn said(content: &str, log_probability: Option<f64>) -> Option<Reply> {
-        Some(Reply { content: content.into(), log_probability })
+    fn said(content: &str, log_probability: Option<f64>) -> Reply {
+        Reply::Said(Said { content: content.into(), log_probability, cut_off: false })
     }
 
     #[test]
@@ -156,17 +203,57 @@ mod tests {
         for failed in [
             r#"{"custom_id":"7","response":null,"error":{"code":"batch_expired"}}"#,
             r#"{"custom_id":"7","response":{"status_code":500,"body":{}},"error":null}"#,
-            r#"{"custom_id":"7","error":null,"response":{"status_code":200,"body":{"choices":
-            [{"message":{"content":null,"refusal":"no"}}]}}}"#,
+            r#"{"custom_id":"7","response":{"status_code":200,"body":{"error":{"code":"x"}}}}"#,
+            r#"{"custom_id":"7","response":{"status_code":200,"body":{"status":"failed","output":[]}}}"#,
         ] {
-            assert_eq!(line(failed), expected(None), "{failed}");
+            assert_eq!(line(failed), expected(Reply::Failed), "{failed}");
         }
         let asked = r#"{"custom_id":"7","body":{"messages":[{"role":"user","content":[{"type":"text",
             "text":"t"}]}]}}"#;
         assert_eq!(line(asked), Line::Asked { id: "7".into(), text: "t".into() });
         let asked = r#"{"custom_id":"7","body":{"input":"t"}}"#;
         assert_eq!(line(asked), Line::Asked { id: "7".into(), text: "t".into() });
-        assert_eq!(line("[1]"), Line::Unknown);
+        for unknown in ["[1]", "{\"custom_id\":123456789012345678901234567890,\"response\":null}"] {
+            assert_eq!(line(unknown), Line::Unknown);
+        }
+    }
+
+    #[test]
+    fn refused_empty_and_cut_off_answers_are_told_apart() {
+        let chat = |choice: &str| {
+            line(&format!(
+                "{{\"custom_id\":\"7\",\"response\":{{\"body\":{{\"choices\":[{choice}]}}}}}}"
+            ))
+        };
+        let responses =
+            |body: &str| line(&format!("{{\"custom_id\":\"7\",\"response\":{{\"body\":{body}}}}}"));
+        let of = |found: Line| match found {
+            Line::Answered { reply, .. } => reply,
+            other => panic!("{other:?}"),
+        };
+        let text = r#"[{"content":[{"type":"output_text","text":"x"}]}]"#;
+        for refused in [
+            chat(r#"{"message":{"content":null,"refusal":"no"},"finish_reason":"stop"}"#),
+            chat(r#"{"message":{"content":"x","refusal":null},"finish_reason":"content_filter"}"#),
+            responses(
+                r#"{"status":"completed","output":[{"content":[{"type":"refusal","refusal":"no"}]}]}"#,
+            ),
+            responses(&format!(
+                "{{\"status\":\"incomplete\",\"incomplete_details\":{{\"reason\":\"content_filter\"}},\"output\":{text}}}"
+            )),
+        ] {
+            assert_eq!(of(refused), Reply::Refused);
+        }
+        let empty = chat(r#"{"message":{"content":" \n"},"finish_reason":"stop"}"#);
+        assert_eq!(of(empty), Reply::Empty);
+        for cut in [
+            chat(r#"{"message":{"content":"x"},"finish_reason":"length"}"#),
+            responses(&format!(
+                "{{\"status\":\"incomplete\",\"incomplete_details\":{{\"reason\":\"max_output_tokens\"}},\"output\":{text}}}"
+            )),
+        ] {
+            assert!(of(cut).said().unwrap().cut_off);
+        }
     }
 
     proptest! {

@@ -18,8 +18,13 @@ pub struct Layout {
     pub ac1: usize,
     pub kappas: usize,
     pub pair_alphas: usize,
+    pub pair_percents: usize,
     pub kinds: usize,
     pub labels: usize,
+    pub label_percents: usize,
+    pub label_ac1s: usize,
+    /// Label by label, of each every pair.
+    pub label_kappas: usize,
 }
 
 /// Combinations of codes after a change of the codes; equal ones stand together.
@@ -64,17 +69,19 @@ pub struct Statistics {
     pairs: Vec<Projection>,
     /// Every label: 1 where it is given.
     labels: Vec<Projection>,
+    /// The same of every two coders, label by label.
+    label_pairs: Vec<Projection>,
     /// The kinds of pairs that there are, and of which kind each pair is.
     kinds: Vec<PairKind>,
     of_pair: Vec<usize>,
-    coders: usize,
     categories: usize,
     /// MASI distances of all sets in use; none for a single tier.
     distances: Option<Vec<f32>>,
 }
 
 impl Statistics {
-    /// `patterns[pattern][coder]`; codes become numbers from 0 on of the answers in use.
+    /// `patterns[pattern][coder]`; codes become numbers from 0 on of the answers in use. `kind_of_pair`
+    /// holds every two coders, `overall` those that are not the gold.
     pub fn new(
         tier: &Tier,
         sets: &[LabelSet],
@@ -83,7 +90,8 @@ impl Statistics {
         overall: Vec<usize>,
         kind_of_pair: &[PairKind],
     ) -> Self {
-        let coders = patterns.first().map_or(overall.len(), Vec::len);
+        let coders = (1..).find(|n| n * (n - 1) / 2 >= kind_of_pair.len()).unwrap_or(1);
+        let coders = patterns.first().map_or(coders, Vec::len);
         let mut in_use: Vec<Answer> = Vec::new();
         let mut numbers: HashMap<Answer, u32> = HashMap::new();
         let mut number = |answer: Answer| {
@@ -106,6 +114,13 @@ impl Statistics {
             Projection::of(&patterns, &overall, given)
         });
         let labels = labels.collect();
+        let label_pairs = (0..tier.labels.len()).flat_map(|label| {
+            let given =
+                move |code: u32| u32::from(set(code).is_some_and(|set| set.contains(label)));
+            let patterns = &patterns;
+            pairs(coders).map(move |(a, b)| Projection::of(patterns, &[a, b], given))
+        });
+        let label_pairs = label_pairs.collect();
         let distances = (tier.kind == TierKind::Multi).then(|| {
             let codes = 0..in_use.len() as u32;
             let distance = |(a, b)| match (set(a), set(b)) {
@@ -127,9 +142,9 @@ impl Statistics {
                 .map(|(a, b)| Projection::of(&patterns, &[everyone[a], everyone[b]], |code| code))
                 .collect(),
             labels,
+            label_pairs,
             kinds,
             of_pair,
-            coders,
             categories: in_use.len(),
             distances,
         }
@@ -141,15 +156,20 @@ impl Statistics {
     }
 
     pub fn layout(&self) -> Layout {
-        let pairs = self.pairs.len();
+        let (pairs, labels) = (self.pairs.len(), self.labels.len());
+        let of_labels = 3 + 3 * pairs + 2 * self.kinds.len();
         Layout {
             percent: 0,
             alpha: 1,
             ac1: 2,
             kappas: 3,
             pair_alphas: 3 + pairs,
-            kinds: 3 + 2 * pairs,
-            labels: 3 + 2 * pairs + 2 * self.kinds.len(),
+            pair_percents: 3 + 2 * pairs,
+            kinds: 3 + 3 * pairs,
+            labels: of_labels,
+            label_percents: of_labels + labels,
+            label_ac1s: of_labels + 2 * labels,
+            label_kappas: of_labels + 3 * labels,
         }
     }
 
@@ -159,7 +179,8 @@ impl Statistics {
             let coders = projection.distinct.first().map_or(0, Vec::len);
             projection.of.len() + projection.distinct.len() * coders * coders * 4
         };
-        let all = [&self.overall].into_iter().chain(&self.pairs).chain(&self.labels);
+        let of_labels = self.labels.iter().chain(&self.label_pairs);
+        let all = [&self.overall].into_iter().chain(&self.pairs).chain(of_labels);
         let squares = (1 + self.pairs.len()) * self.categories * self.categories;
         (all.map(of).sum::<usize>() + squares) as u64
     }
@@ -190,17 +211,22 @@ impl Statistics {
             .collect();
         values.extend(kappas);
         values.extend(alphas);
+        values.extend(of_pairs.iter().map(|units| percent(units)));
         values.extend(kinds);
-        values.extend(self.labels.iter().map(|label| alpha(&label.units(counts), nominal)));
+        let of_labels: Vec<Vec<Unit>> =
+            self.labels.iter().map(|label| label.units(counts)).collect();
+        values.extend(of_labels.iter().map(|units| alpha(units, nominal)));
+        values.extend(of_labels.iter().map(|units| percent(units)));
+        values.extend(of_labels.iter().map(|units| ac1(units, 2)));
+        values.extend(self.label_pairs.iter().map(|pair| kappa(&pair.units(counts), 0, 1)));
         values
     }
 
-    /// Rows that both of a pair coded, and the share of them with the same answer.
-    pub fn pair(&self, counts: &[f64], a: usize, b: usize) -> (f64, Option<f64>) {
-        let at = pairs(self.coders).position(|pair| pair == (a, b)).unwrap_or(0);
+    /// Rows that both of a pair coded.
+    pub fn pair(&self, counts: &[f64], at: usize) -> f64 {
         let units = self.pairs[at].units(counts);
         let both = units.iter().filter(|unit| unit.codes.iter().all(Option::is_some));
-        (both.map(|unit| unit.count).sum(), percent(&units))
+        both.map(|unit| unit.count).sum()
     }
 
     /// Rows with the answers of at least two coders.
