@@ -33,8 +33,8 @@ use crate::error::{Error, Kind, Result, shown};
 use crate::heads::{shift_biases, shift_logits};
 use crate::training::{
     EpochRecord, Example, Examples, Mode, Plan, Randomness, Recipe, RunFolder, Start, TextLogits,
-    TrainedEncoder, Work, fit_lexical, initial_heads, rounded_weights, soup, strategies, train,
-    train_frozen,
+    TrainedEncoder, Work, fit_lexical, has_layers, initial_heads, reinitialised, rounded_weights,
+    soup, strategies, train, train_frozen,
 };
 
 /// The file that says how a training went.
@@ -227,6 +227,7 @@ pub(super) fn train_bundle(
             .at("the recipe: pooling")
             .advise("pooling = \"last\" or \"mean\""));
     }
+    has_layers(&config, recipe.reinitialised_layers)?;
     let parameters = files.parameters(&config)?;
     let tokens = files.tokens(&config, recipe.cut())?;
     let examples = examples(rows, &tokens, &messages)?;
@@ -519,10 +520,12 @@ impl Fitting<'_> {
         stop: &AtomicBool,
     ) -> Result<Trained> {
         let randomness = Randomness::new(self.seed);
+        let layers = self.recipe.reinitialised_layers;
+        let parameters = &reinitialised(self.config, self.parameters, layers, randomness)?;
         let heads = initial_heads(
             self.codebook,
             self.config,
-            self.parameters,
+            parameters,
             examples,
             self.recipe,
             randomness,
@@ -531,7 +534,11 @@ impl Fitting<'_> {
         let (recipe, train_on) = match taught.is_empty() {
             true => (self.recipe.clone(), examples.train.clone()),
             false => (
-                Recipe { epochs: self.recipe.student_epochs, ..self.recipe.clone() },
+                Recipe {
+                    epochs: self.recipe.student_epochs,
+                    pair_epochs: 0,
+                    ..self.recipe.clone()
+                },
                 together(&examples.train, taught, self.recipe),
             ),
         };
@@ -546,7 +553,7 @@ impl Fitting<'_> {
             let start = Start {
                 codebook: self.codebook,
                 config: self.config,
-                parameters: self.parameters,
+                parameters,
                 examples: Examples { train: train_on.clone(), ..examples.clone() },
                 heads: &heads,
                 recipe: &recipe,

@@ -23,29 +23,15 @@ impl Contrast {
         codes: &[&Code],
         slope: &mut [f32],
     ) -> f64 {
-        let asked: Vec<(usize, LabelSet)> = codes
-            .iter()
-            .enumerate()
-            .filter_map(|(row, code)| Some((row, code.labels()?.clone())))
-            .collect();
-        let n = asked.len();
-        let lengths: Vec<f64> =
-            asked.iter().map(|(row, _)| length(&vectors[row * width..][..width])).collect();
-        let units: Vec<Vec<f64>> = asked
-            .iter()
-            .zip(&lengths)
-            .map(|((row, _), length)| {
-                vectors[row * width..][..width].iter().map(|v| f64::from(*v) / length).collect()
-            })
-            .collect();
-        let alike = |i: usize, j: usize| i != j && shares(&asked[i].1, &asked[j].1);
+        let units = Units::of(vectors, width, codes);
+        let n = units.len();
+        let alike = |i: usize, j: usize| i != j && shares(units.labels(i), units.labels(j));
         let anchors: Vec<usize> = (0..n).filter(|&i| (0..n).any(|j| alike(i, j))).collect();
         let share = self.weight / anchors.len().max(1) as f64;
         let mut loss = 0.0;
         let mut by_pair = vec![0.0; n * n];
         for &i in &anchors {
-            let similar: Vec<f64> =
-                (0..n).map(|j| dot(&units[i], &units[j]) / self.temperature).collect();
+            let similar: Vec<f64> = (0..n).map(|j| units.cosine(i, j) / self.temperature).collect();
             let others = || (0..n).filter(move |&j| j != i);
             let top = others().map(|j| similar[j]).fold(f64::NEG_INFINITY, f64::max);
             let sum: f64 = others().map(|j| (similar[j] - top).exp()).sum();
@@ -60,21 +46,72 @@ impl Contrast {
                 by_pair[i * n + j] = share * pull / self.temperature;
             }
         }
+        units.add_slope(&by_pair, slope);
+        loss
+    }
+}
+
+/// The texts of a batch that a tier was asked of, as vectors of length 1.
+pub(super) struct Units {
+    rows: Vec<(usize, LabelSet)>,
+    lengths: Vec<f64>,
+    units: Vec<Vec<f64>>,
+    width: usize,
+}
+
+impl Units {
+    /// Those of `vectors`, `[texts, width]`, row-major.
+    pub fn of(vectors: &[f32], width: usize, codes: &[&Code]) -> Self {
+        let rows: Vec<(usize, LabelSet)> = codes
+            .iter()
+            .enumerate()
+            .filter_map(|(row, code)| Some((row, code.labels()?.clone())))
+            .collect();
+        let lengths: Vec<f64> =
+            rows.iter().map(|(row, _)| length(&vectors[row * width..][..width])).collect();
+        let units = rows
+            .iter()
+            .zip(&lengths)
+            .map(|((row, _), length)| {
+                vectors[row * width..][..width].iter().map(|v| f64::from(*v) / length).collect()
+            })
+            .collect();
+        Self { rows, lengths, units, width }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// The labels of one.
+    pub fn labels(&self, at: usize) -> &LabelSet {
+        &self.rows[at].1
+    }
+
+    /// The cosine of two.
+    pub fn cosine(&self, i: usize, j: usize) -> f64 {
+        dot(&self.units[i], &self.units[j])
+    }
+
+    /// Adds the gradient along the vectors; `by_pair` holds the loss's slope along the cosine of i
+    /// and j at `i · len + j`, each pair in one entry or in the sum of two.
+    pub fn add_slope(&self, by_pair: &[f64], slope: &mut [f32]) {
+        let n = self.len();
         for i in 0..n {
-            let mut along = vec![0.0; width];
+            let mut along = vec![0.0; self.width];
             for j in 0..n {
                 let pull = by_pair[i * n + j] + by_pair[j * n + i];
                 if pull != 0.0 {
-                    along.iter_mut().zip(&units[j]).for_each(|(a, u)| *a += pull * u);
+                    along.iter_mut().zip(&self.units[j]).for_each(|(a, u)| *a += pull * u);
                 }
             }
-            let radial = dot(&along, &units[i]);
-            let out = &mut slope[asked[i].0 * width..][..width];
-            for ((out, along), unit) in out.iter_mut().zip(&along).zip(&units[i]) {
-                *out += ((along - radial * unit) / lengths[i]) as f32;
+            let radial = dot(&along, &self.units[i]);
+            let out = &mut slope[self.rows[i].0 * self.width..][..self.width];
+            for ((out, along), unit) in out.iter_mut().zip(&along).zip(&self.units[i]) {
+                *out += ((along - radial * unit) / self.lengths[i]) as f32;
             }
         }
-        loss
     }
 }
 
@@ -86,7 +123,8 @@ fn length(vector: &[f32]) -> f64 {
     vector.iter().map(|v| f64::from(*v) * f64::from(*v)).sum::<f64>().sqrt().max(1e-12)
 }
 
-fn shares(a: &LabelSet, b: &LabelSet) -> bool {
+/// Whether two texts have a label in common.
+pub(super) fn shares(a: &LabelSet, b: &LabelSet) -> bool {
     a.iter().any(|label| b.contains(label))
 }
 

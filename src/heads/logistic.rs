@@ -175,6 +175,8 @@ mod tests {
             labels,
             class_weights: vec![1.0; 2],
             smoothing: 0.0,
+            focus: 0.0,
+            adjustment: vec![0.0; 2],
             denominator: n,
         })
     }

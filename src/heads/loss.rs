@@ -2,6 +2,7 @@
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
+use super::form::{factor, fall};
 use super::soft::SoftTargets;
 use crate::encoder::ops::{dims2, tensor, tensor_values, values};
 
@@ -27,6 +28,10 @@ pub struct SingleTargets {
     pub class_weights: Vec<f32>,
     /// The share of each target that is spread evenly over the permitted labels.
     pub smoothing: f32,
+    /// γ of the focal loss; 0: cross-entropy.
+    pub focus: f64,
+    /// What is added to each label's logit in the loss alone.
+    pub adjustment: Vec<f32>,
     /// What the weighted sum is divided by.
     pub denominator: f32,
 }
@@ -40,6 +45,8 @@ pub struct MultiTargets {
     pub counted: Vec<bool>,
     /// The weight of a positive, one a label.
     pub positive_weights: Vec<f32>,
+    /// γ of the focal loss; 0: cross-entropy.
+    pub focus: f64,
     /// What the sum is divided by.
     pub denominator: f32,
 }
@@ -58,22 +65,33 @@ impl SingleTargets {
     fn row(&self, row: usize, logits: &[f32], grad: &mut [f32]) -> f64 {
         let Some(gold) = self.labels[row] else { return 0.0 };
         let permitted = &self.permitted[row * logits.len()..][..logits.len()];
-        let open = || logits.iter().zip(permitted).filter(|(_, p)| **p).map(|(l, _)| f64::from(*l));
+        let logit = |label: usize| f64::from(logits[label]) + f64::from(self.adjustment[label]);
+        let open = || (0..logits.len()).filter(|&label| permitted[label]).map(logit);
         let (top, count) = open().fold((f64::NEG_INFINITY, 0usize), |(t, n), l| (t.max(l), n + 1));
         let log_sum = top + open().map(|l| (l - top).exp()).sum::<f64>().ln();
         let weight = f64::from(self.class_weights[gold]) / f64::from(self.denominator);
         let spread = f64::from(self.smoothing) / count as f64;
-        let mut loss = 0.0;
-        for (label, logit) in logits.iter().enumerate() {
-            if !permitted[label] {
-                continue;
-            }
-            let target = spread + if label == gold { 1.0 - f64::from(self.smoothing) } else { 0.0 };
-            let log_p = f64::from(*logit) - log_sum;
-            loss -= weight * target * log_p;
-            grad[label] = (weight * (log_p.exp() - target)) as f32;
+        let target =
+            |label| spread + if label == gold { 1.0 - f64::from(self.smoothing) } else { 0.0 };
+        let mut entropy = 0.0;
+        for label in (0..logits.len()).filter(|&label| permitted[label]) {
+            let log_p = logit(label) - log_sum;
+            entropy -= weight * target(label) * log_p;
+            grad[label] = (weight * (log_p.exp() - target(label))) as f32;
         }
-        loss
+        if self.focus == 0.0 {
+            return entropy;
+        }
+        let p = |label| (logit(label) - log_sum).exp();
+        let wrong: f64 =
+            (0..logits.len()).filter(|&l| l != gold && permitted[l]).map(p).sum::<f64>();
+        let (factor, fall) = (factor(self.focus, wrong), fall(self.focus, wrong));
+        for label in (0..logits.len()).filter(|&label| permitted[label]) {
+            let toward = if label == gold { wrong } else { -p(label) };
+            grad[label] =
+                (factor * f64::from(grad[label]) - entropy * fall * p(gold) * toward) as f32;
+        }
+        factor * entropy
     }
 }
 
@@ -93,8 +111,12 @@ impl MultiTargets {
             };
             let weight = weight / f64::from(self.denominator);
             let z = sign * x;
-            loss += weight * (z.max(0.0) + (-z.abs()).exp().ln_1p());
-            grad[label] = (weight * sign / (1.0 + (-z).exp())) as f32;
+            let entropy = z.max(0.0) + (-z.abs()).exp().ln_1p();
+            let wrong = 1.0 / (1.0 + (-z).exp());
+            let factor = factor(self.focus, wrong);
+            loss += weight * factor * entropy;
+            let slope = factor * wrong + fall(self.focus, wrong) * wrong * (1.0 - wrong) * entropy;
+            grad[label] = (weight * sign * slope) as f32;
         }
         loss
     }
@@ -166,6 +188,8 @@ pub(super) mod tests {
             permitted: vec![true, true, true, true, true, true, true, false, true],
             class_weights: vec![1.0, 2.0, 0.5],
             smoothing: 0.1,
+            focus: 0.0,
+            adjustment: vec![0.0; 3],
             denominator: 3.0,
         })
     }
@@ -175,6 +199,7 @@ pub(super) mod tests {
             positive: vec![true, false, false, false, true, true],
             counted: vec![true, true, true, false, false, true],
             positive_weights: vec![3.0, 1.0, 2.0],
+            focus: 0.0,
             denominator: 4.0,
         })
     }

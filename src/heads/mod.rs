@@ -2,15 +2,18 @@
 
 pub mod agreement;
 pub mod contrast;
+mod form;
 pub mod joint;
 pub mod lexical;
 pub mod logistic;
 pub mod loss;
+pub mod pairs;
 mod shift;
 pub mod soft;
 mod targets;
 mod tiers;
 
+pub use form::LossForm;
 pub use shift::{scale_logits, shift_biases, shift_logits};
 pub use targets::{LabelWeights, denominators, targets};
 pub use tiers::{HeadShape, Heads, chain_bias};

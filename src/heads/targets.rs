@@ -1,5 +1,6 @@
 //! From gold codes to the targets of the joint loss.
 
+use super::form::LossForm;
 use super::loss::{MultiTargets, SingleTargets, Targets};
 use super::shift::{shift_biases, shift_logits};
 use crate::codebook::{Code, Codebook, TierKind};
@@ -10,6 +11,9 @@ use crate::error::Result;
 #[derive(Clone, Debug, PartialEq)]
 pub struct LabelWeights {
     tiers: Vec<Vec<f32>>,
+    /// ln(rows with the label / rows that code the tier); a label that nobody gave counts as given
+    /// once.
+    log_shares: Vec<Vec<f32>>,
     multi: Vec<bool>,
 }
 
@@ -36,13 +40,26 @@ impl LabelWeights {
                 })
                 .collect()
         };
-        Self { tiers: (0..codebook.tiers.len()).map(weigh).collect(), multi: multi_tiers(codebook) }
+        let log_shares = |tier: usize| {
+            let coded: Vec<_> = rows.iter().filter_map(|codes| codes[tier].labels()).collect();
+            let given = |label| coded.iter().filter(|set| set.contains(label)).count().max(1);
+            let share = |label| given(label) as f64 / coded.len().max(1) as f64;
+            (0..codebook.tiers[tier].labels.len()).map(|l| share(l).ln() as f32).collect()
+        };
+        let tiers = || 0..codebook.tiers.len();
+        Self {
+            tiers: tiers().map(weigh).collect(),
+            log_shares: tiers().map(log_shares).collect(),
+            multi: multi_tiers(codebook),
+        }
     }
 
     /// Weight 1 for every label.
     pub fn equal(codebook: &Codebook) -> Self {
-        let tiers = codebook.tiers.iter().map(|t| vec![1.0; t.labels.len()]).collect();
-        Self { tiers, multi: multi_tiers(codebook) }
+        let each = |value: f32| -> Vec<Vec<f32>> {
+            codebook.tiers.iter().map(|t| vec![value; t.labels.len()]).collect()
+        };
+        Self { tiers: each(1.0), log_shares: each(0.0), multi: multi_tiers(codebook) }
     }
 
     /// What weighting added to a multi tier's logits: positives that weigh w shift the logit by
@@ -112,7 +129,7 @@ pub fn targets(
     tier: usize,
     rows: &[&[Code]],
     weights: &LabelWeights,
-    smoothing: f64,
+    form: LossForm,
     denominator: f32,
 ) -> Targets {
     let permitted = rows.iter().flat_map(|codes| codebook.permitted(tier, codes));
@@ -121,7 +138,12 @@ pub fn targets(
             labels: rows.iter().map(|codes| codes[tier].single()).collect(),
             permitted: permitted.collect(),
             class_weights: weights.tier(tier).to_vec(),
-            smoothing: smoothing as f32,
+            smoothing: form.smoothing as f32,
+            focus: form.focus,
+            adjustment: weights.log_shares[tier]
+                .iter()
+                .map(|log_share| form.adjustment as f32 * log_share)
+                .collect(),
             denominator,
         }),
         TierKind::Multi => {
@@ -136,6 +158,7 @@ pub fn targets(
                     .map(|((codes, _), permitted)| permitted && codes[tier].is_coded())
                     .collect(),
                 positive_weights: weights.tier(tier).to_vec(),
+                focus: form.focus,
                 denominator,
             })
         }
@@ -206,11 +229,26 @@ mod tests {
     }
 
     #[test]
+    fn adjustments_follow_the_shares_of_labels() {
+        let (codebook, rows) = (codebook(), rows());
+        let rows: Vec<&[Code]> = rows.iter().map(Vec::as_slice).collect();
+        let weights = LabelWeights::new(&codebook, &rows, 0.0, 0.0, 10.0);
+        let form = LossForm { adjustment: 2.0, ..LossForm::default() };
+        let Targets::Single(t) = targets(&codebook, 0, &rows, &weights, form, 4.0) else {
+            panic!()
+        };
+        assert_eq!(t.adjustment, [2.0 * 0.75f32.ln(), 2.0 * 0.25f32.ln()]);
+    }
+
+    #[test]
     fn not_asked_and_missing_do_not_count() {
         let (codebook, rows) = (codebook(), rows());
         let rows: Vec<&[Code]> = rows.iter().map(Vec::as_slice).collect();
         let weights = LabelWeights::equal(&codebook);
-        let Targets::Multi(t) = targets(&codebook, 1, &rows, &weights, 0.0, 4.0) else { panic!() };
+        let Targets::Multi(t) = targets(&codebook, 1, &rows, &weights, LossForm::default(), 4.0)
+        else {
+            panic!()
+        };
         assert_eq!(t.counted, [true, true, true, true, false, false, false, false]);
         assert_eq!(t.positive, [true, true, false, false, false, false, false, false]);
     }

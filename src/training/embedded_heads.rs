@@ -15,7 +15,7 @@ use crate::encoder::{
 };
 use crate::error::Result;
 use crate::heads::logistic::{DenseRows, Design, LinearHead, fit};
-use crate::heads::{Heads, denominators, targets};
+use crate::heads::{Heads, LossForm, denominators, targets};
 
 /// The length that embeddings are brought to before heads are fitted.
 const LENGTH: f64 = 8.0;
@@ -66,13 +66,14 @@ pub fn fit_heads(
     let weights = recipe.label_weights(codebook, &examples.train);
     let (sums, held_sums) =
         (denominators(codebook, &rows, &weights), denominators(codebook, &held, &weights));
+    let plain = LossForm::default();
     let tiers: Vec<usize> = (0..codebook.tiers.len()).collect();
     Ok(tiers
         .par_iter()
         .map(|&tier| {
             let labels = codebook.tiers[tier].labels.len();
-            let goal = targets(codebook, tier, &rows, &weights, 0.0, sums[tier]);
-            let check = targets(codebook, tier, &held, &weights, 0.0, held_sums[tier]);
+            let goal = targets(codebook, tier, &rows, &weights, plain, sums[tier]);
+            let check = targets(codebook, tier, &held, &weights, plain, held_sums[tier]);
             let counted = held.iter().any(|codes| codes[tier].is_coded());
             let mut head = LinearHead::zero(labels, hidden);
             let mut best: Option<(f64, LinearHead)> = None;

@@ -15,8 +15,9 @@ use crate::encoder::{Noise, PackedBatch, Pooling, Quiet, Recomputed, Segments, e
 use crate::error::Result;
 use crate::heads::agreement::divergence;
 use crate::heads::loss::{Targets, tier_loss};
+use crate::heads::pairs::pair_loss;
 use crate::heads::soft::{SoftTargets, soft_denominators};
-use crate::heads::{LabelWeights, denominators, targets};
+use crate::heads::{LabelWeights, LossForm, denominators, targets};
 
 /// What a backward pass needs and does not change.
 pub(super) struct Context<'a> {
@@ -115,7 +116,8 @@ impl Context<'_> {
         };
         let filled: Vec<&Vec<&Example>> = shards.iter().filter(|s| !s.is_empty()).collect();
         let device = self.model.encoder.device();
-        if epoch.is_none() || !self.contrasts() {
+        let pairs = epoch.is_some_and(|epoch| self.by_pairs(epoch));
+        if epoch.is_none() || !(pairs || self.contrasts()) {
             return each(device, &filled, |shard| {
                 self.forward(shard, &sums, epoch)?.backward(None)
             });
@@ -128,13 +130,18 @@ impl Context<'_> {
             let passes = each(device, shards, |shard| self.forward(shard, &sums, epoch))?;
             let rows: Vec<&Example> =
                 shards.iter().flat_map(|shard| shard.iter().copied()).collect();
-            let (loss, slopes) = self.contrast(&passes, &rows)?;
+            let (loss, slopes) = self.contrast(&passes, &rows, pairs)?;
             let passes: Vec<(Pass, Tensor)> = passes.into_iter().zip(slopes).collect();
             let mut shards = each(device, &passes, |(pass, slope)| pass.backward(Some(slope)))?;
             shards[0].loss += loss;
             done.extend(shards);
         }
         Ok(done)
+    }
+
+    /// Whether an epoch tunes the encoder on pairs of texts alone.
+    fn by_pairs(&self, epoch: usize) -> bool {
+        epoch < self.recipe.pair_epochs
     }
 
     /// Whether any tier draws texts together and apart.
@@ -146,6 +153,11 @@ impl Context<'_> {
         let found = self.recipe.gradient_checkpointing.then(Recomputed::default);
         let again = found.as_ref();
         let (vectors, loss) = match epoch {
+            Some(epoch) if self.by_pairs(epoch) => {
+                // Every tensor needs a gradient; that of the heads is zero.
+                let (vectors, logits) = self.pass("dropout", epoch, shard, again)?;
+                (vectors, (self.loss(&logits, shard, sums)? * 0.0)?)
+            }
             Some(epoch) if self.recipe.consistency > 0.0 => {
                 self.two_passes(shard, sums, epoch, again)?
             }
@@ -161,8 +173,14 @@ impl Context<'_> {
         Ok(Pass { vectors, loss, found })
     }
 
-    /// The contrast of a batch's pooled vectors: its loss, and its gradient by pass.
-    fn contrast(&self, passes: &[Pass], rows: &[&Example]) -> Result<(f64, Vec<Tensor>)> {
+    /// The contrast of a batch's pooled vectors, or that of its pairs: its loss, and its gradient by
+    /// pass.
+    fn contrast(
+        &self,
+        passes: &[Pass],
+        rows: &[&Example],
+        pairs: bool,
+    ) -> Result<(f64, Vec<Tensor>)> {
         let mut vectors = Vec::new();
         for pass in passes {
             vectors.extend(pass.vectors.flatten_all()?.to_vec1::<f32>()?);
@@ -171,8 +189,10 @@ impl Context<'_> {
         let mut slope = vec![0f32; vectors.len()];
         let mut loss = 0.0;
         for (at, tier) in self.codebook.tiers.iter().enumerate() {
-            if let Some(contrast) = self.recipe.contrast(tier.kind) {
-                let codes: Vec<&Code> = rows.iter().map(|example| &example.codes[at]).collect();
+            let codes: Vec<&Code> = rows.iter().map(|example| &example.codes[at]).collect();
+            if pairs {
+                loss += pair_loss(&vectors, width, &codes, &mut slope);
+            } else if let Some(contrast) = self.recipe.contrast(tier.kind) {
                 loss += contrast.evaluate(&vectors, width, &codes, &mut slope);
             }
         }
@@ -243,9 +263,9 @@ impl Context<'_> {
         let (_, other) = self.pass("other dropout", epoch, shard, found)?;
         let both = (self.loss(&one, shard, sums)? + self.loss(&other, shard, sums)?)?;
         let mut total = (both * 0.5)?;
-        let rows = codes(shard);
+        let (rows, plain) = (codes(shard), LossForm::default());
         for (tier, (one, other)) in one.iter().zip(&other).enumerate() {
-            let goal = targets(self.codebook, tier, &rows, self.weights, 0.0, sums.gold[tier]);
+            let goal = targets(self.codebook, tier, &rows, self.weights, plain, sums.gold[tier]);
             let weight = self.recipe.consistency * self.weight(tier);
             total = (total + (divergence(one, other, goal)? * weight)?)?;
         }
@@ -257,9 +277,8 @@ impl Context<'_> {
         let (rows, taught) = (codes(examples), soft_codes(examples));
         let mut total = Tensor::zeros((), candle_core::DType::F32, &candle_core::Device::Cpu)?;
         for (tier, logits) in logits.iter().enumerate() {
-            let smoothing = self.recipe.label_smoothing;
-            let goal =
-                targets(self.codebook, tier, &rows, self.weights, smoothing, sums.gold[tier]);
+            let form = self.recipe.loss_form();
+            let goal = targets(self.codebook, tier, &rows, self.weights, form, sums.gold[tier]);
             total = (total + (tier_loss(logits, goal)? * self.weight(tier))?)?;
             if taught.iter().any(Option::is_some) {
                 let soft = Targets::Soft(SoftTargets {
@@ -282,8 +301,8 @@ impl Context<'_> {
         let sums = denominators(self.codebook, &rows, self.weights);
         let mut total = 0.0;
         for tier in 0..self.codebook.tiers.len() {
-            let smoothing = self.recipe.label_smoothing;
-            let goal = targets(self.codebook, tier, &rows, self.weights, smoothing, sums[tier]);
+            let form = self.recipe.loss_form();
+            let goal = targets(self.codebook, tier, &rows, self.weights, form, sums[tier]);
             let flat: Vec<f32> =
                 logits.iter().flat_map(|text| text[tier].iter().map(|v| *v as f32)).collect();
             let loss = goal.evaluate(&flat, rows.len(), &mut vec![0.0; flat.len()]);

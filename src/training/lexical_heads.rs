@@ -7,7 +7,7 @@ use super::{Examples, Recipe};
 use crate::codebook::Codebook;
 use crate::heads::lexical::{LexicalHeads, Lexicon, SparseRows};
 use crate::heads::logistic::{LinearHead, fit};
-use crate::heads::{denominators, targets};
+use crate::heads::{LossForm, denominators, targets};
 
 /// Learns the lexicon and fits every tier's lexical head; `None` where the recipe asks for
 /// none or no n-gram stands in two training texts.
@@ -31,7 +31,7 @@ pub fn fit_lexical(
     let sums = denominators(codebook, &rows, &weights);
     let tiers: Vec<usize> = (0..codebook.tiers.len()).collect();
     let head = |&tier: &usize| {
-        let goal = targets(codebook, tier, &rows, &weights, 0.0, sums[tier]);
+        let goal = targets(codebook, tier, &rows, &weights, LossForm::default(), sums[tier]);
         let start = LinearHead::zero(codebook.tiers[tier].labels.len(), width);
         let mut head = fit(&design, &goal, recipe.lexical_penalty / f64::from(sums[tier]), start);
         weights.correct_biases(tier, &mut head.bias);

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::codebook::TierKind;
 use crate::encoder::{Cut, LoraConfig, Pooling, Precision};
 use crate::error::{Error, Result};
-use crate::heads::HeadShape;
 use crate::heads::contrast::Contrast;
+use crate::heads::{HeadShape, LossForm};
 
 /// What is trained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,6 +76,8 @@ pub struct Recipe {
     pub gradient_checkpointing: bool,
     /// The format in which matrices are multiplied.
     pub precision: Precision,
+    /// Layers, from the top, whose weights begin anew instead of as the encoder has them.
+    pub reinitialised_layers: usize,
     /// Tokens of a text at most, special tokens included; longer texts are cut.
     pub max_tokens: usize,
     /// How many tokens each window of a longer text begins after the one before it; the windows'
@@ -113,6 +115,11 @@ pub struct Recipe {
     pub token_masking: f64,
     /// The share of each single tier's target that is spread over the other labels.
     pub label_smoothing: f64,
+    /// γ of the focal loss, by which rows that are told well already count little; 0: cross-entropy.
+    pub focus: f64,
+    /// τ of the logit-adjusted loss of single tiers, by which rare labels need a larger margin; it
+    /// stands in for `class_weighting`.
+    pub logit_adjustment: f64,
     /// The weight of the divergence between two passes over each row with different dropout
     /// (R-Drop); 0 makes one pass. Two passes take twice the time.
     pub consistency: f64,
@@ -122,6 +129,9 @@ pub struct Recipe {
     pub contrast_multi: f64,
     /// What the contrast divides cosine similarities by.
     pub contrast_temperature: f64,
+    /// How many of the epochs come first and tune the encoder on pairs of texts alone, by whether
+    /// they share a label (SetFit).
+    pub pair_epochs: usize,
     /// Class weights of single tiers: inverse frequency to this power.
     pub class_weighting: f64,
     /// Weights of positives in multi tiers: negatives over positives to this power.
@@ -181,6 +191,7 @@ impl Default for Recipe {
             accumulation: 1,
             gradient_checkpointing: false,
             precision: Precision::F32,
+            reinitialised_layers: 0,
             max_tokens: 256,
             window_stride: 0,
             pooling: Pooling::Mean,
@@ -198,10 +209,13 @@ impl Default for Recipe {
             attention_dropout: 0.1,
             token_masking: 0.1,
             label_smoothing: 0.0,
+            focus: 0.0,
+            logit_adjustment: 0.0,
             consistency: 0.0,
             contrast_single: 0.0,
             contrast_multi: 0.0,
             contrast_temperature: 0.1,
+            pair_epochs: 0,
             class_weighting: 1.0,
             positive_weighting: 0.5,
             weight_limit: 10.0,
@@ -260,6 +274,15 @@ impl Recipe {
             TierKind::Multi => self.contrast_multi,
         };
         (weight > 0.0).then_some(Contrast { weight, temperature: self.contrast_temperature })
+    }
+
+    /// The form of the loss on gold codes.
+    pub fn loss_form(&self) -> LossForm {
+        LossForm {
+            smoothing: self.label_smoothing,
+            focus: self.focus,
+            adjustment: self.logit_adjustment,
+        }
     }
 
     /// How the heads are built.
@@ -326,6 +349,8 @@ impl Recipe {
             ("shards", self.shards, 1, 256),
             ("accumulation", self.accumulation, 1, 4096),
             ("max_tokens", self.max_tokens, 3, 1 << 15),
+            ("reinitialised_layers", self.reinitialised_layers, 0, 1000),
+            ("pair_epochs", self.pair_epochs, 0, 10_000),
             ("window_stride", self.window_stride, 0, 1 << 15),
             ("head_hidden", self.head_hidden, 0, 1 << 14),
             ("lexical_features", self.lexical_features, 0, 1 << 20),
@@ -356,6 +381,8 @@ impl Recipe {
             ("attention_dropout", self.attention_dropout, 0.0, 0.9),
             ("token_masking", self.token_masking, 0.0, 0.9),
             ("label_smoothing", self.label_smoothing, 0.0, 0.9),
+            ("focus", self.focus, 0.0, 10.0),
+            ("logit_adjustment", self.logit_adjustment, 0.0, 4.0),
             ("consistency", self.consistency, 0.0, 100.0),
             ("contrast_single", self.contrast_single, 0.0, 100.0),
             ("contrast_multi", self.contrast_multi, 0.0, 100.0),
@@ -391,6 +418,18 @@ impl Recipe {
         if frozen && self.pooling == Pooling::Attention {
             return Err(("pooling", format!("{linear}, which have no query to learn")));
         }
+        let formed = [("focus", self.focus), ("logit_adjustment", self.logit_adjustment)];
+        if let Some((field, _)) = formed.into_iter().find(|(_, size)| frozen && *size > 0.0) {
+            return Err((field, "heads on a frozen encoder are fitted by cross-entropy".into()));
+        }
+        if self.reinitialised_layers > 0 && self.mode != Mode::Full {
+            let what = "only an encoder that is trained in full can learn a layer anew";
+            return Err(("reinitialised_layers", what.into()));
+        }
+        if self.pair_epochs >= self.epochs {
+            let what = format!("of {} epochs one at least trains the heads", self.epochs);
+            return Err(("pair_epochs", what));
+        }
         if self.members > 1 && self.mode != Mode::Full {
             return Err(("members", "only encoders trained in full have a mean".into()));
         }
@@ -424,6 +463,10 @@ mod tests {
             ("epochs = 0", "epochs"),
             ("dropout = nan", "dropout"),
             ("mode = \"half\"", "r.toml:1"),
+            ("mode = \"lora\"\nreinitialised_layers = 1", "reinitialised_layers"),
+            ("epochs = 2\npair_epochs = 2", "pair_epochs"),
+            ("focus = -1", "focus"),
+            ("mode = \"frozen\"\nlogit_adjustment = 1", "logit_adjustment"),
             ("x", "r.toml:1"),
         ] {
             let error = Recipe::parse(text, "r.toml").unwrap_err();

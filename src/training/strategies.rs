@@ -87,6 +87,8 @@ pub fn strategies() -> Vec<Strategy> {
         of("full-fitted", Recipe { fitted_start: FittedStart::All, ..full() }),
         of("full-consistency", Recipe { consistency: 1.0, ..full() }),
         of("full-members", Recipe { members: 3, ..full() }),
+        of("full-pairs", Recipe { pair_epochs: 2, ..full() }),
+        of("full-adjusted", Recipe { logit_adjustment: 1.0, class_weighting: 0.0, ..full() }),
     ]
 }
 

@@ -4,6 +4,7 @@ mod bundles;
 mod harness;
 #[cfg(feature = "hub")]
 mod standin;
+mod strategies;
 mod study;
 
 mod agreement;
