@@ -117,6 +117,8 @@ pub fn held_out_scores(embeddings: &[f32], second: &[bool], fold_of: &[usize]) -
             permitted: vec![true; 2 * train.len()],
             class_weights: vec![1.0; 2],
             smoothing: 0.0,
+            focus: 0.0,
+            adjustment: vec![0.0; 2],
             denominator: train.len() as f32,
         });
         let design = DenseRows { values: &values, rows: train.len() };
