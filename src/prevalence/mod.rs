@@ -169,6 +169,9 @@ pub fn estimates(
         .then_some(Note::FewClusters);
     let of = |method: Method, found: Option<Linear>| match found {
         None => Estimate::none(method, Note::NoGold),
+        Some(found) if found.denominator_may_be_zero => {
+            Estimate::none(method, Note::DenominatorMayBeZero)
+        }
         Some(found) => {
             // Full weight of a poor model makes the estimate lopsided with more rows than else.
             let safe = if method == Method::Dsl { 2.0 * SAFE } else { SAFE };
