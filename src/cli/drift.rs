@@ -198,6 +198,8 @@ fn corrected(
         target: Target::Process,
         simple_random: args.design.is_some(),
         scores: None,
+        strata: None,
+        verified: None,
     };
     let none = Codings::empty(codebook, GOLD);
     let found = shares(codebook, corpus, gold.unwrap_or(&none), &request)

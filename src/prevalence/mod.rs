@@ -22,7 +22,7 @@ pub use design_based::design_based_mean;
 pub use difference::{Linear, Tuning, linear};
 pub use ppi::{PredictionPowered, prediction_powered_mean};
 pub use precision::{Precision, precision};
-pub use shares::{Among, Counts, Request, Scores, Share, Shares, shares};
+pub use shares::{Among, Counts, NoChance, Request, Scores, Share, Shares, shares};
 pub use sums::{Gold, Sums};
 
 use serde::Serialize;
