@@ -558,6 +558,8 @@ impl Note {
             Note::UnevenWeights => "uneven_weights",
             Note::Biased => "biased",
             Note::FewClusters => "few_clusters",
+            Note::FewInGroups => "few_in_groups",
+            Note::NotForProbabilities => "not_for_probabilities",
         }
     }
 }
@@ -565,14 +567,18 @@ impl Note {
 fn reason(note: Note) -> &'static str {
     match note {
         Note::NoGold => "no gold row is counted",
-        Note::DenominatorMayBeZero => "too few gold rows are counted",
-        Note::NotForRatios => "not for shares among other than all comments",
+        Note::DenominatorMayBeZero => {
+            "so few gold rows are counted that it might be none of the corpus"
+        }
+        Note::NotForRatios => "not for weights or shares among other than all comments",
         Note::UnevenWeights => "weights too unequal for it",
         Note::PoorModel => "the codes hardly tell it from its absence",
         Note::Biased => "biased",
         Note::ExactGoldOnly => "exact, gold only",
         Note::OneSided => "one end only",
         Note::FewClusters => "fewer than 30 groups",
+        Note::FewInGroups => "too few in groups for it",
+        Note::NotForProbabilities => "for codes, not for out-of-fold gold's probabilities",
     }
 }
 
