@@ -70,7 +70,8 @@ pub struct ClassifyArgs {
         conflicts_with = "folds")]
     sets: Option<u8>,
     /// Code with the mean of the folds' models of a bundle trained with --folds, as many times
-    /// slower as there are folds
+    /// slower as there are folds; with --probabilities also <tier>__fold1 and so on, the codes of each
+    /// by itself, for prevalence --oof
     #[arg(long, env = "CONFIDE_FOLDS", value_parser = FalseyValueParser::new())]
     folds: bool,
     /// The encoder of a bundle that holds an adapter, if it is not found by its name
@@ -117,6 +118,7 @@ pub fn run(args: &ClassifyArgs, global: &Global) -> Result<Outcome> {
         false => vec![bundle],
     };
     let source = Source::new(&args.table, args.redaction.apply(args.input.options())?);
+    let of_paths = args.probabilities == Some(Probabilities::Path);
     let columns = ColumnOptions {
         coder: args.coder.clone(),
         probabilities: args.probabilities.map(|p| match p {
@@ -124,6 +126,7 @@ pub fn run(args: &ClassifyArgs, global: &Global) -> Result<Outcome> {
             Probabilities::Conditional => CellProbability::Conditional,
         }),
         sets: args.sets,
+        fold_codes: if args.folds && of_paths && args.coder.is_none() { bundles.len() } else { 0 },
         spreadsheet_safe: args.spreadsheet.is_safe(),
     };
     let stop = stop_flag()?;
@@ -136,7 +139,6 @@ pub fn run(args: &ClassifyArgs, global: &Global) -> Result<Outcome> {
         output: &args.output,
     };
     let outcome = code_table(&bundles, coding, args.force, &kernel, global, &stop)?;
-    let of_paths = args.probabilities == Some(Probabilities::Path);
     if args.folds && of_paths && args.output != Path::new("-") {
         note_coded(&RunFolder::of(&args.bundle), &args.output)?;
     }

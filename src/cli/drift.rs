@@ -256,6 +256,8 @@ impl Study<'_> {
             target: Target::Process,
             simple_random: self.args.design.is_some(),
             scores: None,
+            strata: None,
+            verified: None,
         }
     }
 

@@ -20,7 +20,10 @@ use crate::corpus::{
     refuse_existing,
 };
 use crate::error::{Error, Result, nearest, shown};
-use crate::prevalence::{Among, Method, Note, Request, Scores, Share, Shares, Target, shares};
+use crate::inference::fold_coder;
+use crate::prevalence::{
+    Among, FEW_CLUSTERS, Method, NoChance, Note, Request, Scores, Share, Shares, Target, shares,
+};
 
 /// Values that a column to divide by has at most.
 const MOST_VALUES: usize = 1_000;
@@ -51,11 +54,19 @@ pub struct PrevalenceArgs {
     coder: Option<String>,
     /// The out-of-fold codes of a bundle trained with --folds, so that the rows that trained are gold;
     /// the corpus must be coded with classify --folds --probabilities
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["among", "coder"], env = "CONFIDE_OOF")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["coder", "verified"], env = "CONFIDE_OOF")]
     oof: Option<PathBuf>,
     /// How gold rows without a column pi were drawn
     #[arg(long, value_enum, env = "CONFIDE_DESIGN")]
     design: Option<Design>,
+    /// Tables with codes that were given with the model's beside them, in <tier>__verified: gold where the
+    /// model proposes a label, beside the blind gold of rows where it does not
+    #[arg(long, value_name = "DATA", num_args = 1.., env = "CONFIDE_VERIFIED")]
+    verified: Vec<PathBuf>,
+    /// The column of the corpus that the gold was drawn by (sample --by): values of which no row was
+    /// drawn leave the target
+    #[arg(long, value_name = "COLUMN", env = "CONFIDE_STRATA")]
+    strata: Option<String>,
     /// Also estimate each value of this column of the corpus, by its own gold rows
     #[arg(long, value_name = "COLUMN", env = "CONFIDE_BY")]
     by: Option<String>,
@@ -107,6 +118,8 @@ pub fn run(args: &PrevalenceArgs, global: &Global) -> Result<Outcome> {
         || args.by.is_some()
         || args.among.is_some()
         || args.weight.is_some()
+        || args.strata.is_some()
+        || !args.verified.is_empty()
         || args.output.is_some();
     if is_verified && asks_shares {
         return Err(Error::usage(
@@ -116,7 +129,8 @@ pub fn run(args: &PrevalenceArgs, global: &Global) -> Result<Outcome> {
         .advise("leave the other flags out, or have a blind sample coded: confide sample without --verify"));
     }
     let texts = args.input.text.as_deref().unwrap_or("text");
-    for (flag, column) in [("--by", &args.by), ("--weight", &args.weight)] {
+    let columns = [&args.by, &args.weight, &args.strata];
+    for (flag, column) in ["--by", "--weight", "--strata"].into_iter().zip(columns) {
         if column.as_deref() == Some(texts) {
             return Err(Error::usage("the texts of comments are no column to divide or weigh by")
                 .at(flag)
@@ -125,11 +139,20 @@ pub fn run(args: &PrevalenceArgs, global: &Global) -> Result<Outcome> {
     }
     let codebook = Codebook::find(&args.codebook)?;
     let among = args.among.as_deref().map(|given| among(given, &codebook)).transpose()?;
-    let keep = [&args.by, &args.weight].into_iter().flatten().cloned().collect();
-    let coder = args.coder.clone().unwrap_or_else(|| GOLD.to_owned());
-    let numbers = if args.oof.is_some() { score_columns(&codebook) } else { Vec::new() };
-    let request =
-        CodingsRequest { coders: vec![coder], keep, numbers, options: args.input.options() };
+    let mut keep: Vec<String> = Vec::new();
+    for column in columns.into_iter().flatten() {
+        if !keep.contains(column) {
+            keep.push(column.clone());
+        }
+    }
+    let held_out = args.oof.as_deref().map(|oof| read_held_out(oof, &codebook)).transpose()?;
+    let mut coders = vec![args.coder.clone().unwrap_or_else(|| GOLD.to_owned())];
+    let mut numbers = Vec::new();
+    if let Some((_, folds)) = &held_out {
+        coders.extend((1..=*folds).map(fold_coder));
+        numbers = score_columns(&codebook);
+    }
+    let request = CodingsRequest { coders, keep, numbers, options: args.input.options() };
     let corpus = read_codings(std::slice::from_ref(&args.corpus), &codebook, &request)?;
     let request = CodingsRequest {
         coders: vec![args.gold_coder.clone().unwrap_or_else(|| GOLD.to_owned())],
@@ -139,6 +162,15 @@ pub fn run(args: &PrevalenceArgs, global: &Global) -> Result<Outcome> {
     let gold = read_codings(&args.gold, &codebook, &request)?;
     tell_joined(&corpus, &messages);
     tell_joined(&gold, &messages);
+    let verified = match args.verified.is_empty() {
+        true => None,
+        false => {
+            let request = CodingsRequest { coders: vec![VERIFIED.to_owned()], ..request.clone() };
+            let verified = read_codings(&args.verified, &codebook, &request)?;
+            tell_joined(&verified, &messages);
+            Some(verified)
+        }
+    };
     if is_verified {
         tell_precision(&codebook, &corpus, &gold, args.json, &messages)?;
         return Ok(Outcome::Done);
@@ -151,8 +183,12 @@ pub fn run(args: &PrevalenceArgs, global: &Global) -> Result<Outcome> {
         .at("--by")
         .advise("divide by a column of few values, such as platform or month"));
     }
-    let scores =
-        args.oof.as_deref().map(|oof| scores(oof, &codebook, &corpus, args)).transpose()?;
+    let scores = match (&args.oof, held_out) {
+        (Some(oof), Some((held_out, folds))) => {
+            Some(scores(oof, held_out, folds, &codebook, &corpus, args)?)
+        }
+        _ => None,
+    };
     let request = Request {
         by: args.by.as_deref(),
         weight: args.weight.as_deref(),
@@ -164,10 +200,15 @@ pub fn run(args: &PrevalenceArgs, global: &Global) -> Result<Outcome> {
         },
         simple_random: args.design.is_some(),
         scores: scores.as_ref(),
+        strata: args.strata.as_deref(),
+        verified: verified.as_ref(),
     };
     let found = estimate(&codebook, &corpus, &gold, &request, &args.corpus)?;
-    for line in account(&found, request.target) {
+    for line in account(&found, &request) {
         messages.note(&line);
+    }
+    for line in cautions(&corpus, &gold, &found, &request) {
+        messages.warn(&line);
     }
     if let Some(output) = &args.output {
         write_csv(output, &found)?;
@@ -189,9 +230,28 @@ fn score_columns(codebook: &Codebook) -> Vec<String> {
         .collect()
 }
 
+/// The out-of-fold codes, and how many folds there are.
+fn read_held_out(oof: &Path, codebook: &Codebook) -> Result<(Codings, usize)> {
+    let mut numbers = score_columns(codebook);
+    numbers.push("fold".to_owned());
+    let request =
+        CodingsRequest { coders: vec![GOLD.to_owned()], numbers, ..CodingsRequest::default() };
+    let held_out = read_codings(&[oof.to_path_buf()], codebook, &request)?;
+    let folds = held_out.numbers("fold").unwrap_or_default();
+    let folds = folds.iter().copied().fold(0.0, f32::max);
+    if !(1.0..=1_000.0).contains(&folds) {
+        return Err(Error::data("there is no fold of any row")
+            .at(format!("{}, column fold", oof.display()))
+            .advise("give the oof.csv that train --folds wrote"));
+    }
+    Ok((held_out, folds as usize))
+}
+
 /// The corpus's probabilities, and in place of them the out-of-fold ones of the rows that trained.
 fn scores(
     oof: &Path,
+    held_out: Codings,
+    folds: usize,
     codebook: &Codebook,
     corpus: &Codings,
     args: &PrevalenceArgs,
@@ -204,22 +264,16 @@ fn scores(
         .at(args.corpus.display().to_string())
         .advise("code it again: confide classify BUNDLE … --folds --probabilities"));
     }
-    let request = CodingsRequest {
-        coders: vec![GOLD.to_owned()],
-        numbers: score_columns(codebook),
-        ..CodingsRequest::default()
-    };
-    let held_out = read_codings(&[oof.to_path_buf()], codebook, &request)?;
     let places: HashMap<&str, usize> =
         corpus.ids.iter().enumerate().map(|(row, id)| (id.as_str(), row)).collect();
-    let mut out_of_fold = vec![false; corpus.rows()];
+    let mut held_out_row = vec![None; corpus.rows()];
     let matched: Vec<(usize, usize)> = held_out
         .ids
         .iter()
         .enumerate()
         .filter_map(|(own, id)| Some((own, *places.get(id.as_str())?)))
         .collect();
-    matched.iter().for_each(|(_, row)| out_of_fold[*row] = true);
+    matched.iter().for_each(|(own, row)| held_out_row[*row] = Some(*own as u32));
     let column = |name: &str| {
         let missing = || Error::data(format!("there is no column {}", shown(name)));
         let mut values = corpus.numbers(name).ok_or_else(missing)?.to_vec();
@@ -243,7 +297,7 @@ fn scores(
         tier.labels.iter().map(|l| column(&format!("{}_p__{}", tier.name, l.name))).collect()
     };
     let marginal = codebook.tiers.iter().map(of_tier).collect::<Result<Vec<Vec<Vec<f32>>>>>()?;
-    Ok(Scores { marginal, out_of_fold })
+    Ok(Scores { marginal, held_out, held_out_row, folds })
 }
 
 /// The shares, or why there are none.
@@ -308,11 +362,17 @@ fn among(given: &str, codebook: &Codebook) -> Result<Among> {
 }
 
 /// What became of the rows, in sentences.
-pub(super) fn account(found: &Shares, target: Target) -> Vec<String> {
+pub(super) fn account(found: &Shares, request: &Request) -> Vec<String> {
     let c = &found.counts;
     let mut lines =
         vec![format!("{} comments, {} of them with gold codes that estimate", c.corpus, c.gold)];
-    let used = match target {
+    if request.simple_random {
+        lines.push(
+            "design as stated: gold rows without pi are a simple random sample of the corpus"
+                .into(),
+        );
+    }
+    let used = match request.target {
         Target::Corpus => "they stand in the corpus with their gold codes",
         Target::Process => "they are left out",
     };
@@ -325,11 +385,46 @@ pub(super) fn account(found: &Shares, target: Target) -> Vec<String> {
             c.drawn_uncoded,
             "rows were drawn but not coded; they are taken to be missing by chance".to_owned(),
         ),
+        (
+            c.verified,
+            "rows have codes given with the model's beside them: gold where it proposes a label and \
+             blind gold has rows where it does not"
+                .to_owned(),
+        ),
         (c.duplicates, "comments repeat the text of an earlier one".to_owned()),
     ] {
         if count > 0 {
             lines.push(format!("{count} {what}"));
         }
+    }
+    lines
+}
+
+/// What a reader must be warned of.
+pub(super) fn cautions(
+    corpus: &Codings,
+    gold: &Codings,
+    found: &Shares,
+    request: &Request,
+) -> Vec<String> {
+    let stratum = |own: &NoChance| {
+        let rows = own.rows;
+        match (&own.stratum, request.strata) {
+            (Some(value), Some(column)) => format!(
+                "{} = {}: {rows} comments had no chance of selection and leave the target",
+                shown(column),
+                shown(value)
+            ),
+            _ => format!("pi = 0: {rows} comments had no chance of selection and leave the target"),
+        }
+    };
+    let mut lines: Vec<String> = found.no_chance.iter().map(stratum).collect();
+    let few = found.rows.iter().any(|share| share.estimate.note == Some(Note::FewClusters));
+    if few && (corpus.groups.is_some() || gold.groups.is_some()) {
+        lines.push(format!(
+            "the gold rows come from fewer than {FEW_CLUSTERS} groups: intervals take Student's \
+             quantile for so few, and still rest on how alike these groups are to the others"
+        ));
     }
     lines
 }
@@ -354,6 +449,8 @@ fn document(
         },
         "weight": args.weight,
         "clustered": corpus.groups.is_some() || gold.groups.is_some(),
+        "strata": args.strata,
+        "no_chance": serde_json::to_value(&found.no_chance).map_err(failed)?,
         "counts": serde_json::to_value(found.counts).map_err(failed)?,
         "rows": serde_json::to_value(&found.rows).map_err(failed)?,
         "sentences": found.rows.iter().filter(|share| share.primary).map(sentence)
@@ -462,6 +559,8 @@ impl Note {
             Note::UnevenWeights => "uneven_weights",
             Note::Biased => "biased",
             Note::FewClusters => "few_clusters",
+            Note::FewInGroups => "few_in_groups",
+            Note::NotForProbabilities => "not_for_probabilities",
         }
     }
 }
@@ -469,14 +568,18 @@ impl Note {
 fn reason(note: Note) -> &'static str {
     match note {
         Note::NoGold => "no gold row is counted",
-        Note::DenominatorMayBeZero => "too few gold rows are counted",
-        Note::NotForRatios => "not for shares among other than all comments",
+        Note::DenominatorMayBeZero => {
+            "so few gold rows are counted that it might be none of the corpus"
+        }
+        Note::NotForRatios => "not for weights or shares among other than all comments",
         Note::UnevenWeights => "weights too unequal for it",
         Note::PoorModel => "the codes hardly tell it from its absence",
         Note::Biased => "biased",
         Note::ExactGoldOnly => "exact, gold only",
         Note::OneSided => "one end only",
         Note::FewClusters => "fewer than 30 groups",
+        Note::FewInGroups => "too few in groups for it",
+        Note::NotForProbabilities => "for codes, not for out-of-fold gold's probabilities",
     }
 }
 

@@ -247,6 +247,8 @@ fn estimate_shares(study: &Study, codebook: &Codebook) -> Result<()> {
         target: Target::Process,
         simple_random: true,
         scores: None,
+        strata: None,
+        verified: None,
     };
     let found = prevalence::estimate(codebook, &corpus, &gold, &request, &study.coded)?;
     prevalence::write_csv(&study.prevalence, &found)?;

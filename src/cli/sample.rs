@@ -1,6 +1,7 @@
 //! `confide sample`: random rows of a corpus as blind coding sheets, with their inclusion
 //! probabilities.
 
+mod agreement;
 mod corpus;
 mod expected;
 mod sheets;
@@ -19,6 +20,7 @@ use super::{Global, Outcome};
 use crate::codebook::{Codebook, check_coder};
 use crate::corpus::{Drawn, proportional, refuse_existing, stratified};
 use crate::error::{Error, Result};
+use agreement::Agreement;
 use corpus::Frame;
 
 /// Draws a random sample of a corpus as blind coding sheets, with inclusion probabilities
@@ -67,6 +69,10 @@ pub struct SampleArgs {
     /// The half-width of the share's 95 % interval
     #[arg(long, value_name = "SHARE", env = "CONFIDE_MARGIN")]
     margin: Option<f64>,
+    /// With --for: gold and the model's codes of the same rows, to say how many rows fewer do with the
+    /// model: the table of evaluate --answers, or oof.csv of train --folds
+    #[arg(long, value_name = "TABLE", requires = "purpose", env = "CONFIDE_CHECKED")]
+    checked: Option<PathBuf>,
     /// Print one JSON document instead of tables
     #[arg(long, env = "CONFIDE_JSON", value_parser = FalseyValueParser::new())]
     json: bool,
@@ -98,7 +104,14 @@ pub fn run(args: &SampleArgs, global: &Global) -> Result<Outcome> {
             .advise("check that the column with the texts is named text, or give --text"));
     }
     let needed = match args.purpose.as_slice() {
-        [what, label] => Some(expected::needed(what, label, args.margin, &codebook, &frame)?),
+        [what, label] => {
+            let mut needed = expected::needed(what, label, args.margin, &codebook, &frame)?;
+            if let Some(table) = &args.checked {
+                let (tier, label) = needed.place;
+                needed.checked = Some(Agreement::read(table, &codebook, tier, label)?);
+            }
+            Some(needed)
+        }
         _ => None,
     };
     let n = match (args.rows, &needed) {

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use rayon::prelude::*;
 
 use crate::bundle::Bundle;
+use crate::codebook::Code;
 use crate::error::Result;
 use crate::heads::joint::{Decision, Joint};
 
@@ -16,6 +17,8 @@ pub(super) struct Coded {
     pub decision: Decision,
     /// P(label | asked) as the heads give it, `[tier][label]`.
     pub asked: Vec<Vec<f64>>,
+    /// The codes that each of several bundles gives by itself, `[bundle][tier]`.
+    pub of_bundles: Vec<Vec<Code>>,
     /// Whether the text was longer than the encoder takes.
     pub truncated: bool,
 }
@@ -46,6 +49,8 @@ pub(super) struct Coder<'a> {
     joint: Joint,
     /// The mean of the bundles' own, `[tier][label]`.
     thresholds: Vec<Vec<f64>>,
+    /// The bundles' own.
+    own_thresholds: Vec<Vec<Vec<f64>>>,
 }
 
 impl<'a> Coder<'a> {
@@ -53,8 +58,10 @@ impl<'a> Coder<'a> {
     /// Without a bundle.
     pub fn new(bundles: &'a [Bundle]) -> Self {
         let joint = Joint::new(bundles[0].codebook());
-        let thresholds = mean(bundles.iter().map(|bundle| bundle.decisions().thresholds()));
-        Self { bundles, joint, thresholds }
+        let own_thresholds: Vec<Vec<Vec<f64>>> =
+            bundles.iter().map(|bundle| bundle.decisions().thresholds()).collect();
+        let thresholds = mean(own_thresholds.iter().cloned());
+        Self { bundles, joint, thresholds, own_thresholds }
     }
 
     /// Codes texts.
@@ -82,10 +89,16 @@ impl<'a> Coder<'a> {
                 // Corrected shares rest on the mean of the models' own, not on that of their parts.
                 decision.marginal = mean(own.iter().map(|own| self.joint.marginal(own)));
             }
+            let of_bundles = match own.len() {
+                1 => Vec::new(),
+                _ => (own.iter().zip(&self.own_thresholds))
+                    .map(|(own, thresholds)| self.joint.decide(own, thresholds).codes)
+                    .collect(),
+            };
             let paths = self.bundles.iter().map(|bundle| bundle.decisions().paths(&decision.path));
             decision.path = mean(paths);
             let truncated = all.iter().any(|(_, read, _)| read[text].truncated());
-            Coded { decision, asked, truncated }
+            Coded { decision, asked, of_bundles, truncated }
         };
         let distinct = (0..distinct.len()).into_par_iter().map(decide).collect();
         Ok(CodedTexts { distinct, place })

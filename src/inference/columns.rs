@@ -29,6 +29,9 @@ pub struct ColumnOptions {
     pub probabilities: Option<CellProbability>,
     /// Per cent of conformal sets that are to hold the gold; no sets without.
     pub sets: Option<u8>,
+    /// How many models' own codes are added, `<tier>__fold1` and so on, of those whose mean codes.
+    #[serde(default)]
+    pub fold_codes: usize,
     /// Whether cells of a CSV output must not begin like a spreadsheet's formula.
     #[serde(default)]
     pub spreadsheet_safe: bool,
@@ -84,6 +87,9 @@ impl<'a> Columns<'a> {
                 // Not as a coder's codes of the tier: a set is no code.
                 names.push(format!("{}_set{suffix}", tier.name));
             }
+        }
+        for fold in 1..=options.fold_codes {
+            names.extend(codebook.tiers.iter().map(|tier| fold_column(&tier.name, fold)));
         }
         for own in ["status", "reason"] {
             // A second coder of the same table has a status of its own.
@@ -158,6 +164,10 @@ impl<'a> Columns<'a> {
                 cells.push(sets.set(own, tier, decision, level).cell(own));
             }
         }
+        for codes in coded.of_bundles.iter().take(self.options.fold_codes) {
+            let tiers = codes.iter().enumerate();
+            cells.extend(tiers.map(|(tier, code)| self.codebook.display_cell(tier, code)));
+        }
         cells
     }
 
@@ -178,6 +188,16 @@ impl<'a> Columns<'a> {
         let scale = if tier.kind == TierKind::Single && total > 0.0 { 1.0 / total } else { 1.0 };
         masked.iter().map(|p| figure(p * scale)).collect()
     }
+}
+
+/// The column of the codes that the model of one fold gives, counted from 1: those of a coder.
+fn fold_column(tier: &str, fold: usize) -> String {
+    format!("{tier}__{}", fold_coder(fold))
+}
+
+/// The name of the model of one fold as a coder, counted from 1.
+pub fn fold_coder(fold: usize) -> String {
+    format!("fold{fold}")
 }
 
 /// A bundle's sets, and where the level in per cent stands among theirs.
@@ -213,7 +233,7 @@ mod tests {
     fn coded(codebook: &Codebook, yes: f64, topics: [f64; 2]) -> Coded {
         let asked = vec![vec![yes, 1.0 - yes], topics.to_vec()];
         let decision = decide(codebook, &asked, &[vec![], vec![0.5, 0.5]]);
-        Coded { decision, asked, truncated: false }
+        Coded { decision, asked, of_bundles: Vec::new(), truncated: false }
     }
 
     fn decisions(codebook: &Codebook) -> Decisions {
@@ -263,8 +283,7 @@ mod tests {
         let mut options = ColumnOptions {
             coder: Some("confide".into()),
             probabilities: Some(CellProbability::Path),
-            spreadsheet_safe: false,
-            sets: None,
+            ..ColumnOptions::default()
         };
         let path = cells(&options, |book| coded(book, 0.8, [0.5, 0.1]));
         assert_eq!(path[3], "use__confide_p__no=0.200000");

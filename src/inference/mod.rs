@@ -17,7 +17,7 @@ mod source;
 mod state;
 mod window;
 
-pub use columns::{CellProbability, ColumnOptions};
+pub use columns::{CellProbability, ColumnOptions, fold_coder};
 pub use embedding::Embedder;
 pub use job::{Destination, Job, Observer, classify};
 pub use source::Source;

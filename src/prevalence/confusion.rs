@@ -26,8 +26,11 @@ pub(super) fn of_gold(
 ) -> Result<Confusion, Note> {
     let plain = |values: &[f64]| values.iter().all(|value| *value == 1.0);
     let codes = gold.model_x.iter().all(|x| *x == 0.0 || *x == 1.0);
-    if !codes || !plain(gold.d) || !plain(gold.model_d) || rest.denominator != rest.rows {
+    if !plain(gold.d) || !plain(gold.model_d) || rest.denominator != rest.rows {
         return Err(Note::NotForRatios);
+    }
+    if !codes {
+        return Err(Note::NotForProbabilities);
     }
     let n = gold.x.len() as f64;
     let inverse: f64 = gold.pi.iter().map(|pi| 1.0 / pi).sum();

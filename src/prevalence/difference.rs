@@ -5,8 +5,8 @@
 //! al. 2023), with weight 0 the gold alone. Ratios are linearised (Särndal, Swensson and Wretman
 //! 1992, section 5.6), groups enter as in section 4.2 there.
 
+use super::Target;
 use super::sums::{Gold, Sums};
-use super::{ENOUGH, Target};
 use crate::evaluation::interval::{Bounds, clopper_pearson, wilson};
 use crate::evaluation::quantile::student;
 
@@ -42,6 +42,8 @@ pub struct Linear {
     /// The part of the denominator that is estimated, and the known numerator over all of it.
     part: f64,
     shift: f64,
+    /// The two totals, where not all rows are counted.
+    ratio: Option<Ratio>,
 }
 
 impl Linear {
@@ -63,6 +65,11 @@ impl Linear {
             return Bounds { lower: share, upper: share };
         }
         let quantile = self.quantile();
+        if let (Some(ratio), false) = (&self.ratio, safe)
+            && let Some(bounds) = ratio.fieller(quantile)
+        {
+            return Bounds { lower: bounds.lower.max(0.0), upper: bounds.upper.min(1.0) };
+        }
         let share = self.own_share.clamp(0.0, 1.0);
         // At the ends the binomial variance is 0 whatever the rows say.
         let spread = (share * (1.0 - share)).max(self.own_variance);
@@ -114,40 +121,75 @@ pub fn linear(
         share = top / bottom;
         lambda = weight_of_model(gold, rest, tuning, &weight, share);
     }
-    let z = |x: &[f64], d: &[f64]| -> Vec<f64> {
-        x.iter().zip(d).map(|(x, d)| x - share * d).collect()
-    };
-    let (truth, model) = (z(gold.x, gold.d), z(gold.model_x, gold.model_d));
-    let residual: Vec<f64> = truth.iter().zip(&model).map(|(t, m)| t - lambda * m).collect();
     let is_census = n as f64 >= rest.rows;
     // Weights that are not scaled to the rows let the number of rows in the drawn groups count.
     let is_free = tuning == Tuning::Full && gold.cluster.is_some();
-    let varying = if is_free { residual } else { centre(&residual, &weight) };
-    let (of_design, degrees) = spread(gold, &weight, &varying, lambda);
-    let mut variance = if is_census { 0.0 } else { of_design };
-    if target == Target::Process {
-        variance += of_process(gold, rest, &weight, &centre(&truth, &weight));
-    }
+    // The variance of the numerator's total less `r` times the denominator's, and its degrees.
+    let variance_at = |r: f64| -> (f64, f64) {
+        let z = |x: &[f64], d: &[f64]| -> Vec<f64> {
+            x.iter().zip(d).map(|(x, d)| x - r * d).collect()
+        };
+        let (truth, model) = (z(gold.x, gold.d), z(gold.model_x, gold.model_d));
+        let residual: Vec<f64> = truth.iter().zip(&model).map(|(t, m)| t - lambda * m).collect();
+        let varying = if is_free { residual } else { centre(&residual, &weight) };
+        let (of_design, degrees) = spread(gold, &weight, &varying, lambda);
+        let mut variance = if is_census { 0.0 } else { of_design };
+        if target == Target::Process {
+            variance += of_process(gold, rest, &weight, &centre(&truth, &weight));
+        }
+        (variance, degrees)
+    };
+    let (variance, degrees) = variance_at(share);
     let all = bottom + known.denominator;
-    // The denominator's own share of the rows, for a ratio.
-    let counted = centre(gold.d, &weight);
-    let of_denominator = spread(gold, &weight, &counted, 0.0).0.sqrt();
-    let rows_counted = gold.d.iter().filter(|d| **d > 0.0).count();
-    let varies = rows_counted < n;
+    let is_all = |d: &[f64]| d.iter().all(|d| *d > 0.0);
+    let ratio = (!is_all(gold.d) || !is_all(gold.model_d)).then(|| {
+        let [none, half, one] = [0.0, 0.5, 1.0].map(|r| variance_at(r).0);
+        let slope = 4.0 * half - 3.0 * none - one;
+        let square = (2.0 * (none - 2.0 * half + one)).max(0.0);
+        Ratio {
+            numerator: top + known.numerator,
+            denominator: all,
+            variance: [variance - share * (slope + share * square), slope, square],
+        }
+    });
     Some(Linear {
         estimate: (top + known.numerator) / all,
         variance: variance / (all * all),
         degrees,
         lambda,
         is_census: is_census && target == Target::Corpus,
-        denominator_may_be_zero: varies
-            && !is_census
-            && ((rows_counted as f64) < ENOUGH || bottom - 1.96 * of_denominator <= 0.0),
+        denominator_may_be_zero: ratio
+            .as_ref()
+            .is_some_and(|ratio| variance > 0.0 && ratio.fieller(student(degrees)).is_none()),
         own_share: share,
         own_variance: variance / (bottom * bottom),
         part: bottom / all,
         shift: known.numerator / all,
+        ratio,
     })
+}
+
+/// Two totals that both are estimated.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Ratio {
+    numerator: f64,
+    denominator: f64,
+    /// The variance of the numerator less `r` times the denominator: its parts that go with 1, r, r².
+    variance: [f64; 3],
+}
+
+impl Ratio {
+    /// All ratios r at which the numerator less r times the denominator is not too far from 0
+    /// (Fieller 1954); none if these have no end, as then the denominator's interval reaches 0.
+    fn fieller(&self, quantile: f64) -> Option<Bounds> {
+        let Self { numerator, denominator, variance } = self;
+        let [constant, slope, square] = variance.map(|part| part * quantile * quantile);
+        let a = denominator * denominator - square;
+        let b = 2.0 * numerator * denominator + slope;
+        let c = numerator * numerator - constant;
+        let root = (b * b - 4.0 * a * c).max(0.0).sqrt();
+        (a > 0.0).then(|| Bounds { lower: (b - root) / (2.0 * a), upper: (b + root) / (2.0 * a) })
+    }
 }
 
 /// What the corpus as a whole adds if it is itself one outcome: the variance of a total over all

@@ -69,7 +69,7 @@ pub fn mix_splits(
     let studies = [first, second];
     let coded = [0, 1].map(|at| {
         let rows = 0..corpora.codings[at].rows();
-        rows.filter(|&row| studies[at].coded[row]).collect::<Vec<usize>>()
+        rows.filter(|&row| studies[at].in_target[row]).collect::<Vec<usize>>()
     });
     let of_tier = |(tier, own): (usize, &crate::codebook::Tier)| {
         let sorted = [0, 1].map(|at| studies[at].sort(&coded[at], tier, Counted::All));
@@ -364,6 +364,8 @@ mod tests {
             target: Target::Process,
             simple_random: true,
             scores: None,
+            strata: None,
+            verified: None,
         };
         mix_splits(&codebook(), corpora, &gold, &request)[0][0].unwrap()
     }

@@ -24,7 +24,7 @@ pub use difference::{Linear, Tuning, linear};
 pub use mix::{Corpora, MixSplit, Part, mix_splits, shared_parts, standard_weights};
 pub use ppi::{PredictionPowered, prediction_powered_mean};
 pub use precision::{Precision, precision};
-pub use shares::{Among, Counts, Request, Scores, Share, Shares, shares};
+pub use shares::{Among, Counts, NoChance, Request, Scores, Share, Shares, shares};
 pub use sums::{Gold, Sums};
 
 use serde::Serialize;
@@ -102,6 +102,10 @@ pub enum Note {
     FewClusters,
     /// The rows' weights differ so much that its intervals would hold less than they say.
     UnevenWeights,
+    /// Too few gold rows in groups carry it, or do not, for its intervals to hold what they say.
+    FewInGroups,
+    /// The method is for codes, and out-of-fold gold has probabilities.
+    NotForProbabilities,
 }
 
 /// One share by one method.
@@ -171,9 +175,14 @@ pub fn estimates(
         .then_some(Note::FewClusters);
     let of = |method: Method, found: Option<Linear>| match found {
         None => Estimate::none(method, Note::NoGold),
+        Some(found) if found.denominator_may_be_zero => {
+            Estimate::none(method, Note::DenominatorMayBeZero)
+        }
         Some(found) => {
             // Full weight of a poor model makes the estimate lopsided with more rows than else.
-            let safe = if method == Method::Dsl { 2.0 * SAFE } else { SAFE };
+            // So do weights of which few count for most.
+            let doubles = method == Method::Dsl || gold.has_uneven_weights();
+            let safe = if doubles { 2.0 * SAFE } else { SAFE };
             let bounds = found.bounds(positives.min(negatives) < safe);
             let gain = (found.variance > 0.0).then(|| alone.variance / found.variance);
             Estimate {
@@ -189,7 +198,9 @@ pub fn estimates(
     };
     let of_process = linear(gold, rest, known, Tuning::None, Target::Corpus)
         .map_or(0.0, |corpus| (alone.own_variance - corpus.own_variance).max(0.0));
+    let few_in_groups = gold.cluster.is_some() && positives.min(negatives) < SAFE;
     let corrected = match confusion::of_gold(gold, rest, &alone, of_process) {
+        Ok(_) if few_in_groups => Estimate::none(Method::RoganGladen, Note::FewInGroups),
         Ok(found) => Estimate {
             method: Method::RoganGladen,
             estimate: Some(alone.whole(joint.unwrap_or(found.share))),

@@ -44,6 +44,11 @@ pub fn precision(
         .enumerate()
         .filter_map(|(row, id)| Some((*places.get(id.as_str())?, row)))
         .collect();
+    let unmatched = checked.rows() - pairs.len();
+    // A row without a chance was not drawn.
+    let has_chance = |row: usize| checked.pi.as_ref().and_then(|pi| pi[row]) != Some(0.0);
+    let pairs: Vec<(usize, usize)> =
+        pairs.into_iter().filter(|(_, row)| has_chance(*row)).collect();
     let weight = |row: usize| checked.pi.as_ref().and_then(|pi| pi[row]).map_or(1.0, |pi| 1.0 / pi);
     let mut all = Vec::new();
     for (at, tier) in codebook.tiers.iter().enumerate() {
@@ -82,5 +87,5 @@ pub fn precision(
             });
         }
     }
-    (all, checked.rows() - pairs.len())
+    (all, unmatched)
 }

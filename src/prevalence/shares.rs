@@ -23,8 +23,13 @@ pub struct Among {
 pub struct Scores {
     /// P(label) along the path, `[tier][label][row of the corpus]`.
     pub marginal: Vec<Vec<Vec<f32>>>,
-    /// For each row of the corpus, whether its probabilities are out of fold.
-    pub out_of_fold: Vec<bool>,
+    /// The out-of-fold codes, of one coder.
+    pub held_out: Codings,
+    /// For each row of the corpus, its row among them if it has one.
+    pub held_out_row: Vec<Option<u32>>,
+    /// How many folds there are. What their models say by themselves are the corpus's coders from 1
+    /// on: which labels go together no probability of one label tells.
+    pub folds: usize,
 }
 
 /// What is to be estimated.
@@ -44,6 +49,11 @@ pub struct Request<'a> {
     pub simple_random: bool,
     /// Probabilities, if rows that trained are to be gold.
     pub scores: Option<&'a Scores>,
+    /// The column that the gold was drawn by: values of which no row was drawn leave the target.
+    pub strata: Option<&'a str>,
+    /// Codes that were given with the model's beside them, of one coder: they are gold where the model
+    /// proposes a label, if the gold has rows where it does not.
+    pub verified: Option<&'a Codings>,
 }
 
 /// What became of the rows.
@@ -67,6 +77,10 @@ pub struct Counts {
     pub drawn_uncoded: usize,
     /// Rows whose text an earlier row has.
     pub duplicates: usize,
+    /// Rows that had no chance of being drawn; they leave the target.
+    pub no_chance: usize,
+    /// Rows of the corpus whose codes were confirmed or set right with the model's beside them.
+    pub verified: usize,
 }
 
 /// The share of one label by one method.
@@ -102,6 +116,18 @@ pub struct Shares {
     pub rows: Vec<Share>,
     /// What became of the rows.
     pub counts: Counts,
+    /// Strata without a chance of selection, with their rows.
+    pub no_chance: Vec<NoChance>,
+}
+
+/// Rows that had no chance of being drawn.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NoChance {
+    /// The value of the column that the gold was drawn by; none for rows of a sampled stratum, or
+    /// without such a column, whose inclusion probability is 0.
+    pub stratum: Option<String>,
+    /// Rows.
+    pub rows: usize,
 }
 
 /// Estimates every share of the corpus; both codings hold one coder, in the corpus the model's codes,
@@ -118,9 +144,9 @@ pub fn shares(
 ) -> Result<Shares, usize> {
     let study = Study::new(codebook, corpus, gold, request)?;
     if study.counts.without_pi > 0 && !request.simple_random {
-        return Ok(Shares { rows: Vec::new(), counts: study.counts });
+        return Ok(Shares { rows: Vec::new(), counts: study.counts, no_chance: study.no_chance });
     }
-    let all: Vec<usize> = (0..corpus.rows()).filter(|&row| study.coded[row]).collect();
+    let all: Vec<usize> = (0..corpus.rows()).filter(|&row| study.in_target[row]).collect();
     let mut rows = Vec::new();
     study.estimate(&all, None, &mut rows);
     if study.counts.duplicates > 0
@@ -139,7 +165,7 @@ pub fn shares(
             }
         }
     }
-    Ok(Shares { rows, counts: study.counts })
+    Ok(Shares { rows, counts: study.counts, no_chance: study.no_chance })
 }
 
 /// The rows of the corpus beside their gold.
@@ -148,8 +174,8 @@ pub(super) struct Study<'a> {
     corpus: &'a Codings,
     gold: &'a Codings,
     request: &'a Request<'a>,
-    /// For each row of the corpus, whether it has any code.
-    pub(super) coded: Vec<bool>,
+    /// For each row of the corpus, whether it has any code and had a chance of being drawn.
+    pub(super) in_target: Vec<bool>,
     /// For each row its gold row, if it has one.
     gold_row: Vec<Option<u32>>,
     /// For each row of the corpus, whether it was drawn to be gold, coded or not.
@@ -157,7 +183,10 @@ pub(super) struct Study<'a> {
     /// For each gold row, whether it was used in training.
     used: Vec<bool>,
     weight: Vec<f64>,
+    /// For each row of the corpus its verified row, if it has one that did not train.
+    verified_row: Vec<Option<u32>>,
     counts: Counts,
+    no_chance: Vec<NoChance>,
 }
 
 impl<'a> Study<'a> {
@@ -183,14 +212,19 @@ impl<'a> Study<'a> {
             ..Counts::default()
         };
         let mut drawn = vec![false; corpus.rows()];
+        let of_corpus = |row: usize| corpus.pi.as_ref().and_then(|pi| pi[row]);
+        let mut excluded: Vec<bool> =
+            (0..corpus.rows()).map(|row| of_corpus(row) == Some(0.0)).collect();
         for row in 0..gold.rows() {
             let place = places.get(gold.ids[row].as_str());
             let pi = gold.pi.as_ref().and_then(|pi| pi[row]);
-            if let (Some(place), Some(_)) = (place, pi) {
-                drawn[*place as usize] = true;
+            if let (Some(place), Some(pi)) = (place, pi) {
+                drawn[*place as usize] = pi > 0.0;
+                excluded[*place as usize] = pi <= 0.0;
             }
             if !has_code(gold, row) {
-                counts.drawn_uncoded += usize::from(place.is_some() && pi.is_some());
+                let is_drawn = pi.is_some_and(|pi| pi > 0.0);
+                counts.drawn_uncoded += usize::from(place.is_some() && is_drawn);
                 continue;
             }
             let Some(place) = place else {
@@ -200,12 +234,62 @@ impl<'a> Study<'a> {
             gold_row[*place as usize] = Some(row as u32);
             let split = gold.splits.as_ref().and_then(|splits| splits[row]);
             let out_of_fold =
-                request.scores.is_some_and(|scores| scores.out_of_fold[*place as usize]);
+                request.scores.is_some_and(|scores| scores.held_out_row[*place as usize].is_some());
             used[row] = !out_of_fold && matches!(split, Some(Split::Train | Split::Validation));
             counts.out_of_fold += usize::from(out_of_fold);
             counts.used += usize::from(used[row]);
+            if excluded[*place as usize] && !used[row] {
+                continue;
+            }
             counts.gold += usize::from(!used[row]);
             counts.without_pi += usize::from(!used[row] && pi.is_none());
+            drawn[*place as usize] |= !used[row] && request.simple_random;
+        }
+        let mut no_chance = Vec::new();
+        let is_known = |row: usize| gold_row[row].is_some_and(|gold: u32| used[gold as usize]);
+        if let Some(column) = request.strata.and_then(|name| corpus.kept(name)) {
+            let mut rows = vec![(0, 0, 0); column.values.len()];
+            for row in (0..corpus.rows()).filter(|&row| coded[row]) {
+                let (all, of_sample, known) = &mut rows[column.at[row] as usize];
+                *all += 1;
+                *of_sample += usize::from(drawn[row]);
+                *known += usize::from(is_known(row));
+            }
+            let closed: Vec<bool> =
+                rows.iter().map(|(all, of_sample, known)| *of_sample == 0 && known < all).collect();
+            for (value, (rows, ..)) in column
+                .values
+                .iter()
+                .zip(&rows)
+                .zip(&closed)
+                .filter_map(|(of, closed)| closed.then_some(of))
+            {
+                let value = if value.is_empty() { "(blank)" } else { value };
+                no_chance.push(NoChance { stratum: Some(value.to_owned()), rows: *rows });
+            }
+            for row in (0..corpus.rows()).filter(|&row| closed[column.at[row] as usize]) {
+                excluded[row] = true;
+            }
+        }
+        let in_target: Vec<bool> =
+            (0..corpus.rows()).map(|row| coded[row] && (!excluded[row] || is_known(row))).collect();
+        counts.no_chance = (0..corpus.rows()).filter(|&row| coded[row] && !in_target[row]).count();
+        let named: usize = no_chance.iter().map(|own: &NoChance| own.rows).sum();
+        if counts.no_chance > named {
+            no_chance.push(NoChance { stratum: None, rows: counts.no_chance - named });
+        }
+        let mut verified_row = vec![None; corpus.rows()];
+        if let Some(verified) = request.verified {
+            for row in (0..verified.rows()).filter(|&row| has_code(verified, row)) {
+                let Some(place) = places.get(verified.ids[row].as_str()) else { continue };
+                let place = *place as usize;
+                let split = verified.splits.as_ref().and_then(|splits| splits[row]);
+                let trained = matches!(split, Some(Split::Train | Split::Validation));
+                if in_target[place] && !trained && !is_known(place) {
+                    verified_row[place] = Some(row as u32);
+                    counts.verified += 1;
+                }
+            }
         }
         let mut weight = request.weights.map_or_else(|| vec![1.0; corpus.rows()], <[f64]>::to_vec);
         if let Some(column) = request.weight.and_then(|name| corpus.kept(name)) {
@@ -214,7 +298,20 @@ impl<'a> Study<'a> {
                 *weight = cell.filter(|w| *w >= 0.0 && w.is_finite()).ok_or(row)?;
             }
         }
-        Ok(Self { codebook, corpus, gold, request, coded, gold_row, drawn, used, weight, counts })
+        Ok(Self {
+            codebook,
+            corpus,
+            gold,
+            request,
+            in_target,
+            gold_row,
+            drawn,
+            used,
+            weight,
+            verified_row,
+            counts,
+            no_chance,
+        })
     }
 
     fn estimate(&self, rows: &[usize], by: Option<(&str, &str)>, out: &mut Vec<Share>) {
@@ -231,9 +328,7 @@ impl<'a> Study<'a> {
                 }
                 None => ("all".to_owned(), Counted::All),
             }];
-            // Whether a tier is asked has no probability of its own in a table.
-            let by_codes = self.request.scores.is_none();
-            if among.is_none() && by_codes && !tier.asked_when.conditions.is_empty() {
+            if among.is_none() && !tier.asked_when.conditions.is_empty() {
                 denominators.push(("asked".to_owned(), Counted::Asked));
             }
             for (of, counted) in denominators {
@@ -260,15 +355,20 @@ impl<'a> Study<'a> {
         let mut found = Vec::new();
         for label in 0..tier.labels.len() {
             let (gold, rest, known) = self.of_label(&rows, at, label, counted);
+            let joint = joint.as_ref().filter(|_| gold.pi.is_empty());
+            let (pi, cluster) = match gold.pi.is_empty() {
+                true => (&rows.pi, rows.cluster.as_deref()),
+                false => (&gold.pi, gold.cluster.as_deref()),
+            };
             let slices = Gold {
                 x: &gold.x,
                 d: &gold.d,
                 model_x: &gold.model_x,
                 model_d: &gold.model_d,
-                pi: &rows.pi,
-                cluster: rows.cluster.as_deref(),
+                pi,
+                cluster,
             };
-            let joint = joint.as_ref().map(|shares| shares[label]);
+            let joint = joint.map(|shares| shares[label]);
             let all = estimates(&slices, &rest, &known, self.request.target, joint);
             let counted_gold = gold.d.iter().filter(|d| **d > 0.0).count();
             let positives = gold.x.iter().filter(|x| **x > 0.0).count();
@@ -370,7 +470,7 @@ impl<'a> Study<'a> {
 
     /// Whether each of these rows carries the label by the model: 1 or 0.
     pub(super) fn model_codes(&self, rows: &[usize], tier: usize, label: usize) -> Vec<f64> {
-        let codes = Indicator::new(self.corpus, tier, label, Counted::All);
+        let codes = Indicator::new(self.corpus, 0, tier, label, Counted::All);
         rows.iter().map(|&row| codes.of(row).0).collect()
     }
 
@@ -381,13 +481,25 @@ impl<'a> Study<'a> {
         label: usize,
         counted: Counted,
     ) -> (Columns, Sums, Sums) {
-        let codes = Indicator::new(self.corpus, tier, label, counted);
-        let scores = self.request.scores.map(|scores| scores.marginal[tier][label].as_slice());
-        let model = |row: usize| match scores {
-            Some(scores) => (f64::from(scores[row]), 1.0),
-            None => codes.of(row),
+        let of = |codings, coder| Indicator::new(codings, coder, tier, label, counted);
+        let codes = of(self.corpus, 0);
+        let scores = self.request.scores;
+        let held_out = scores.map(|scores| of(&scores.held_out, 0));
+        let of_folds: Vec<Indicator> = scores
+            .map_or(1..1, |scores| 1..scores.folds + 1)
+            .map(|coder| of(self.corpus, coder))
+            .collect();
+        let model = |row: usize| match (scores, &held_out) {
+            (Some(scores), _) if counted == Counted::All => {
+                (f64::from(scores.marginal[tier][label][row]), 1.0)
+            }
+            (Some(scores), Some(held_out)) => match scores.held_out_row[row] {
+                Some(own) => held_out.of(own as usize),
+                None => mean(of_folds.iter().map(|fold| fold.of(row))),
+            },
+            _ => codes.of(row),
         };
-        let truth = Indicator::new(self.gold, tier, label, counted);
+        let truth = of(self.gold, 0);
         let mut rest = Sums::default();
         for &row in &rows.rest {
             let (x, d) = model(row);
@@ -408,8 +520,74 @@ impl<'a> Study<'a> {
             columns.model_x.push(weight * model_x);
             columns.model_d.push(weight * model_d);
         }
+        if counted == Counted::All && scores.is_none() {
+            self.verify(rows, tier, label, &codes, &mut columns);
+        }
         (columns, rest, known)
     }
+
+    /// Puts the verified codes of rows that the model gives the label in place of the gold ones, if
+    /// both they and gold rows without it are there; either set stands for its part of the corpus.
+    fn verify(
+        &self,
+        rows: &Sorted,
+        tier: usize,
+        label: usize,
+        codes: &Indicator,
+        columns: &mut Columns,
+    ) {
+        let Some(verified) = self.request.verified else { return };
+        let is_proposed = |row: usize| codes.of(row).0 > 0.0;
+        let answers = verified.answers(0, tier);
+        let checked: Vec<(usize, usize)> = rows
+            .rest
+            .iter()
+            .filter(|&&row| is_proposed(row))
+            .filter_map(|&row| Some((row, self.verified_row[row]? as usize)))
+            .filter(|(_, own)| answers[*own] != Answer::MISSING)
+            .collect();
+        let blind: Vec<usize> =
+            (0..rows.gold.len()).filter(|&at| !is_proposed(rows.gold[at].0)).collect();
+        if checked.is_empty() || blind.is_empty() {
+            return;
+        }
+        let truth = Indicator::new(verified, 0, tier, label, Counted::All);
+        let proposed = rows.rest.iter().filter(|&&row| is_proposed(row)).count() as f64;
+        let mut own = Columns::default();
+        let mut push = |row: usize, x: f64, inverse: f64| {
+            let weight = self.weight[row];
+            own.x.push(weight * x);
+            own.d.push(weight);
+            own.model_x.push(weight * codes.of(row).0);
+            own.model_d.push(weight);
+            own.pi.push((1.0 / inverse).min(1.0));
+        };
+        let pi = |row: usize| verified.pi.as_ref().and_then(|pi| pi[row]);
+        let chance = |own: &usize| pi(*own).filter(|pi| *pi > 0.0).unwrap_or(1.0);
+        let inverse: f64 = checked.iter().map(|(_, own)| 1.0 / chance(own)).sum();
+        for (row, at) in &checked {
+            push(*row, truth.of(*at).0, proposed / inverse / chance(at));
+        }
+        let inverse: f64 = blind.iter().map(|&at| 1.0 / rows.pi[at]).sum();
+        let others = rows.rest.len() as f64 - proposed;
+        for &at in &blind {
+            let weight = self.weight[rows.gold[at].0].max(f64::MIN_POSITIVE);
+            push(rows.gold[at].0, columns.x[at] / weight, others / inverse / rows.pi[at]);
+        }
+        if let Some(groups) = &self.corpus.groups {
+            let all = checked.iter().map(|(row, _)| *row);
+            let all = all.chain(blind.iter().map(|&at| rows.gold[at].0));
+            own.cluster = Some(numbered(all.map(|row| groups[row]).collect()));
+        }
+        *columns = own;
+    }
+}
+
+/// The mean of pairs.
+fn mean(pairs: impl Iterator<Item = (f64, f64)>) -> (f64, f64) {
+    let (count, x, d) =
+        pairs.fold((0.0, 0.0, 0.0), |(n, x, d), own| (n + 1.0, x + own.0, d + own.1));
+    if count > 0.0 { (x / count, d / count) } else { (0.0, 0.0) }
 }
 
 /// Which rows are counted.
@@ -439,6 +617,9 @@ pub(super) struct Columns {
     pub(super) d: Vec<f64>,
     pub(super) model_x: Vec<f64>,
     pub(super) model_d: Vec<f64>,
+    /// Inclusion probabilities and groups, where these rows are not those of the tier.
+    pub(super) pi: Vec<f64>,
+    pub(super) cluster: Option<Vec<u32>>,
 }
 
 /// Whether a row carries a label, and whether it is counted, by one coder.
@@ -451,15 +632,21 @@ struct Indicator<'a> {
 }
 
 impl<'a> Indicator<'a> {
-    fn new(codings: &'a Codings, tier: usize, label: usize, counted: Counted) -> Self {
+    fn new(
+        codings: &'a Codings,
+        coder: usize,
+        tier: usize,
+        label: usize,
+        counted: Counted,
+    ) -> Self {
         let holds = |tier: usize, label: usize| -> Vec<bool> {
             codings.sets(tier).iter().map(|set| set.contains(label)).collect()
         };
         let (among, among_holds) = match counted {
-            Counted::Among(a) => (codings.answers(0, a.tier), holds(a.tier, a.label)),
-            _ => (codings.answers(0, tier), Vec::new()),
+            Counted::Among(a) => (codings.answers(coder, a.tier), holds(a.tier, a.label)),
+            _ => (codings.answers(coder, tier), Vec::new()),
         };
-        let answers = codings.answers(0, tier);
+        let answers = codings.answers(coder, tier);
         Self { answers, holds: holds(tier, label), counted, among, among_holds }
     }
 

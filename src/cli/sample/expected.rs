@@ -2,11 +2,13 @@
 
 use serde_json::{Value, json};
 
+use super::agreement::Agreement;
 use super::corpus::Frame;
 use crate::cli::table::Table;
 use crate::codebook::Codebook;
 use crate::error::{Error, Result, nearest, shown};
 use crate::evaluation::interval::wilson;
+use crate::prevalence::ENOUGH;
 
 const Z: f64 = 1.959_963_984_540_054;
 /// The precision at which its half-width is told.
@@ -90,23 +92,90 @@ pub struct Needed {
     label: String,
     margin: f64,
     share: f64,
+    /// The tier and label.
+    pub place: (usize, usize),
+    /// The rows of the corpus.
+    all: f64,
+    /// How far the model agrees with people, if a table tells.
+    pub checked: Option<Agreement>,
+}
+
+/// What the model's codes save, as far as the checked rows tell.
+struct Saving {
+    correlation: f64,
+    lower: f64,
+    /// Rows if the model agrees as it did, and if only as the lower end of its interval says.
+    rows: usize,
+    safe_rows: usize,
 }
 
 impl Needed {
+    /// The rows for a correlation of the model's codes with the gold: its square is the part of the
+    /// variance that they explain (PPI++ with the best weight; Angelopoulos, Duchi and Zrnic 2023).
+    /// Never so few that the gold would hold too few rows with or without the label.
+    fn with(&self, correlation: f64) -> usize {
+        let rows = rows(self.share, self.margin, self.all, 1.0 - correlation * correlation);
+        let least = (ENOUGH / self.share.min(1.0 - self.share)).ceil() as usize;
+        rows.max(least).min(self.rows)
+    }
+
+    fn saving(&self) -> Option<Saving> {
+        let checked = self.checked?;
+        let correlation = checked.correlation(self.share)?.max(0.0);
+        let lower = checked.lower(correlation);
+        let (rows, safe_rows) = (self.with(correlation), self.with(lower));
+        Some(Saving { correlation, lower, rows, safe_rows })
+    }
+
     pub fn json(&self) -> Value {
-        json!({"label": self.label, "margin": self.margin, "share": self.share, "rows": self.rows})
+        let with_model = self.saving().map(|saving| {
+            json!({"rows": saving.rows, "rows_at_lower": saving.safe_rows,
+                "correlation": saving.correlation, "lower": saving.lower,
+                "checked": self.checked.map(|checked| checked.rows())})
+        });
+        json!({"label": self.label, "margin": self.margin, "share": self.share, "rows": self.rows,
+            "with_model": with_model})
     }
 
     pub fn sentence(&self) -> String {
-        format!(
+        let alone = format!(
             "{}: {} rows, drawn simply at random, give a 95 % interval of ± {:.1} points if the share is \
-             {:.1} %; with the model's codes beside them it will be narrower",
+             {:.1} %",
             self.label,
             self.rows,
             100.0 * self.margin,
             100.0 * self.share
-        )
+        );
+        let with_model = match (&self.checked, self.saving()) {
+            (None, _) => {
+                "what the model's codes save is not known: --checked with the table of evaluate \
+                 --answers, or with oof.csv of train --folds, tells"
+                    .to_owned()
+            }
+            (Some(checked), None) => format!(
+                "what the model's codes save is not known: of {} checked rows fewer than {ENOUGH:.0} \
+                 carry the label, or do not",
+                checked.rows()
+            ),
+            (Some(checked), Some(saving)) => format!(
+                "with the model's codes, by their agreement in {} checked rows (correlation {:.2}, at \
+                 least {:.2}), {} would do, or {} to be safe, if these rows are like the corpus",
+                checked.rows(),
+                saving.correlation,
+                saving.lower,
+                saving.rows,
+                saving.safe_rows
+            ),
+        };
+        format!("{alone};\n{with_model}")
     }
+}
+
+/// Rows for a half-width: normal approximation, with the correction for a finite corpus; `left` is the
+/// part of the variance that is left.
+fn rows(share: f64, margin: f64, all: f64, left: f64) -> usize {
+    let simple = Z * Z * share * (1.0 - share) * left / (margin * margin);
+    (simple / (1.0 + (simple - 1.0) / all)).ceil().clamp(1.0, all.max(1.0)) as usize
 }
 
 /// How many rows the share of a label needs (normal approximation, with the correction for a finite
@@ -133,11 +202,16 @@ pub fn needed(
     let all = frame.rows.len() as f64;
     let share = frame.carry.as_ref().map_or(0.5, |carry| carry[tier][place] as f64 / all);
     let planned = share.clamp(0.05, 0.95);
-    let simple = Z * Z * planned * (1.0 - planned) / (margin * margin);
-    let rows = (simple / (1.0 + (simple - 1.0) / all)).ceil() as usize;
-    let tier = &codebook.tiers[tier];
-    let label = format!("{} = {}", tier.name, tier.labels[place].name);
-    Ok(Needed { rows: rows.clamp(1, frame.rows.len()), label, margin, share: planned })
+    let own = &codebook.tiers[tier];
+    Ok(Needed {
+        rows: rows(planned, margin, all, 1.0),
+        label: format!("{} = {}", own.name, own.labels[place].name),
+        margin,
+        share: planned,
+        place: (tier, place),
+        all,
+        checked: None,
+    })
 }
 
 fn find(label: &str, codebook: &Codebook) -> Result<(usize, usize)> {

@@ -370,9 +370,9 @@ impl<'a> Join<'a> {
             self.splits[at] = self.splits[at].or(found);
         }
         if let Some(pi) = cell(place.pi) {
-            let sound = pi.trim().parse::<f64>().ok().filter(|pi| *pi > 0.0 && *pi <= 1.0);
+            let sound = pi.trim().parse::<f64>().ok().filter(|pi| (0.0..=1.0).contains(pi));
             let pi = sound.ok_or_else(|| {
-                Error::data("an inclusion probability is a number above 0 and at most 1")
+                Error::data("an inclusion probability is a number from 0 to 1")
                     .at(format!("{}, row {}, column pi", table.name, row.number))
                     .advise("leave pi as sample wrote it")
             })?;

@@ -1,7 +1,11 @@
 //! How often the intervals of `prevalence` hold the truth: simulated corpora of known shares, coded by
 //! a model of known accuracy, with gold of known design. Prints a Markdown table.
 //!
-//!     cargo bench --bench coverage -- --repetitions 2000
+//!     cargo bench --bench coverage -- --repetitions 2000 --design gated
+//!
+//! Without `--design`, all.
+
+mod cross_fitted;
 
 use confide::prevalence::{ENOUGH, Gold, Method, Sums, Target, estimates};
 use rand::{Rng, SeedableRng};
@@ -19,6 +23,10 @@ enum Design {
     Unequal,
     /// The share among rows that another answer lets through, half of them.
     Gated,
+    /// The same where rows that the model gives the label are three times as likely to be gold.
+    GatedUnequal,
+    /// The same in groups, of which some let more rows through than others.
+    GatedGroups(usize),
     /// Groups with shares and accuracies of their own; the interval is for the process.
     Groups(usize),
     /// The same with sizes of groups that differ as those of threads do.
@@ -27,6 +35,8 @@ enum Design {
     WholeGroups(usize),
     /// Rows that weigh as likes do.
     Weights,
+    /// Gold that trained the model, by its out-of-fold codes; gated or not, in groups or not.
+    CrossFitted(bool, Option<usize>),
 }
 
 impl Design {
@@ -35,18 +45,33 @@ impl Design {
             Design::Srs => "simple random".into(),
             Design::Unequal => "unequal pi".into(),
             Design::Gated => "gated".into(),
+            Design::GatedUnequal => "gated, unequal pi".into(),
+            Design::GatedGroups(n) => format!("gated, {n} groups"),
             Design::Groups(n) => format!("{n} groups"),
             Design::UnequalGroups(n) => format!("{n} unequal groups"),
             Design::WholeGroups(n) => format!("whole of {n} groups"),
             Design::Weights => "weights".into(),
+            Design::CrossFitted(gated, groups) => {
+                let gated = if gated { ", gated" } else { "" };
+                let groups = groups.map_or(String::new(), |groups| format!(", {groups} groups"));
+                format!("cross-fitted{gated}{groups}")
+            }
         }
     }
 
     fn groups(self) -> Option<usize> {
         match self {
-            Design::Groups(n) | Design::UnequalGroups(n) | Design::WholeGroups(n) => Some(n),
+            Design::Groups(n)
+            | Design::GatedGroups(n)
+            | Design::UnequalGroups(n)
+            | Design::WholeGroups(n) => Some(n),
+            Design::CrossFitted(_, groups) => groups,
             _ => None,
         }
+    }
+
+    fn is_gated(self) -> bool {
+        matches!(self, Design::Gated | Design::GatedUnequal | Design::GatedGroups(_))
     }
 }
 
@@ -82,14 +107,44 @@ struct Tallies {
     gain: f64,
 }
 
+impl Tallies {
+    /// Adds the intervals of one study.
+    fn add(&mut self, gold: &Gold, rest: &Sums, truth: f64, target: Target) {
+        let counted = gold.d.iter().filter(|d| **d > 0.0).count() as f64;
+        let positives = gold.x.iter().filter(|x| **x > 0.0).count() as f64;
+        let enough = positives >= ENOUGH && counted - positives >= ENOUGH;
+        for estimate in estimates(gold, rest, &Sums::default(), target, None) {
+            let (Some(lower), Some(upper)) = (estimate.lower, estimate.upper) else { continue };
+            let tally = match METHODS.iter().position(|method| *method == estimate.method) {
+                Some(_) if !enough => &mut self.fallback,
+                Some(place) => &mut self.methods[place],
+                None => continue,
+            };
+            tally.given += 1;
+            tally.held += u32::from(lower <= truth && truth <= upper);
+            tally.width += upper - lower;
+            if estimate.method == Method::PpiPlusPlus {
+                self.gain += estimate.ess_gain.unwrap_or(0.0);
+            }
+        }
+    }
+}
+
 fn unit(random: &mut ChaCha8Rng) -> f64 {
     (random.next_u64() >> 11) as f64 / (1u64 << 53) as f64
 }
 
-/// A lognormal variable with this deviation of its logarithm (Box and Muller).
-fn lognormal(random: &mut ChaCha8Rng, deviation: f64) -> f64 {
+/// Two standard normal variables (Box and Muller 1958).
+fn normals(random: &mut ChaCha8Rng) -> (f64, f64) {
     let (a, b) = (1.0 - unit(random), unit(random));
-    (deviation * (-2.0 * a.ln()).sqrt() * (std::f64::consts::TAU * b).cos()).exp()
+    let radius = (-2.0 * a.ln()).sqrt();
+    let (sin, cos) = (std::f64::consts::TAU * b).sin_cos();
+    (radius * cos, radius * sin)
+}
+
+/// A lognormal variable with this deviation of its logarithm.
+fn lognormal(random: &mut ChaCha8Rng, deviation: f64) -> f64 {
+    (deviation * normals(random).0).exp()
 }
 
 /// The group of each row: in turn, or as many rows as each group's size says.
@@ -112,17 +167,21 @@ fn groups_of_rows(design: Design, groups: usize, random: &mut ChaCha8Rng) -> Vec
 /// One simulated study, added to the tallies.
 fn simulate(cell: Cell, seed: u64, tallies: &mut Tallies) {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
+    if let Design::CrossFitted(gated, groups) = cell.design {
+        return cross_fitted::simulate(cell, gated, groups, &mut random, tallies);
+    }
     let groups = cell.design.groups().unwrap_or(1);
     // Shares of groups spread around the mean by a third of what they could.
-    let of_group: Vec<(f64, f64)> = (0..groups)
+    let of_group: Vec<(f64, f64, f64)> = (0..groups)
         .map(|_| {
             let (a, b) = (unit(&mut random), unit(&mut random));
             if groups == 1 {
-                return (cell.prevalence, cell.accuracy);
+                return (cell.prevalence, cell.accuracy, 0.5);
             }
             let room = cell.prevalence.min(1.0 - cell.prevalence) * 0.8;
             let accuracy = (cell.accuracy + 0.2 * (b - 0.5)).min(0.995);
-            (cell.prevalence + room * (2.0 * a - 1.0), accuracy)
+            let open = if cell.design.is_gated() { 0.3 + 0.4 * unit(&mut random) } else { 0.5 };
+            (cell.prevalence + room * (2.0 * a - 1.0), accuracy, open)
         })
         .collect();
     let mut y = vec![0.0; ROWS];
@@ -131,9 +190,9 @@ fn simulate(cell: Cell, seed: u64, tallies: &mut Tallies) {
     let mut fd = vec![1.0; ROWS];
     let cluster = groups_of_rows(cell.design, groups, &mut random);
     for row in 0..ROWS {
-        let (share, accuracy) = of_group[cluster[row] as usize];
-        if cell.design == Design::Gated {
-            d[row] = f64::from(u8::from(unit(&mut random) < 0.5));
+        let (share, accuracy, open) = of_group[cluster[row] as usize];
+        if cell.design.is_gated() {
+            d[row] = f64::from(u8::from(unit(&mut random) < open));
             let right = unit(&mut random) < 0.9;
             fd[row] = if right { d[row] } else { 1.0 - d[row] };
         }
@@ -151,7 +210,7 @@ fn simulate(cell: Cell, seed: u64, tallies: &mut Tallies) {
         None => (y.iter().sum::<f64>() / d.iter().sum::<f64>(), Target::Corpus),
     };
     let size: Vec<f64> = match cell.design {
-        Design::Unequal => f.iter().map(|f| 1.0 + 2.0 * f).collect(),
+        Design::Unequal | Design::GatedUnequal => f.iter().map(|f| 1.0 + 2.0 * f).collect(),
         _ => vec![1.0; ROWS],
     };
     let all: f64 = size.iter().sum();
@@ -197,23 +256,7 @@ fn simulate(cell: Cell, seed: u64, tallies: &mut Tallies) {
     for row in 0..ROWS {
         rest.add(1.0, f[row], fd[row]);
     }
-    let counted = gold.d.iter().filter(|d| **d > 0.0).count() as f64;
-    let positives = gold.x.iter().filter(|x| **x > 0.0).count() as f64;
-    let enough = positives >= ENOUGH && counted - positives >= ENOUGH;
-    for estimate in estimates(&gold, &rest, &Sums::default(), target, None) {
-        let (Some(lower), Some(upper)) = (estimate.lower, estimate.upper) else { continue };
-        let tally = match METHODS.iter().position(|method| *method == estimate.method) {
-            Some(_) if !enough => &mut tallies.fallback,
-            Some(place) => &mut tallies.methods[place],
-            None => continue,
-        };
-        tally.given += 1;
-        tally.held += u32::from(lower <= truth && truth <= upper);
-        tally.width += upper - lower;
-        if estimate.method == Method::PpiPlusPlus {
-            tallies.gain += estimate.ess_gain.unwrap_or(0.0);
-        }
-    }
+    tallies.add(&gold, &rest, truth, target);
 }
 
 fn main() {
@@ -223,6 +266,8 @@ fn main() {
         at.and_then(|at| arguments.get(at + 1)).and_then(|value| value.parse::<u64>().ok())
     };
     let repetitions = value("--repetitions").unwrap_or(2_000);
+    let only = arguments.iter().position(|own| own == "--design");
+    let only = only.and_then(|at| arguments.get(at + 1)).map_or("", String::as_str);
     let mut worst = [1.0f64; 5];
     println!(
         "| design | gold | share | accuracy | with enough | PPI++ | DSL | Rogan-Gladen | gold only | fallback | width PPI++ | width gold only | gain |"
@@ -234,14 +279,21 @@ fn main() {
         Design::Srs,
         Design::Unequal,
         Design::Gated,
+        Design::GatedUnequal,
+        Design::GatedGroups(20),
+        Design::GatedGroups(80),
         Design::Groups(20),
         Design::Groups(80),
         Design::UnequalGroups(20),
         Design::UnequalGroups(80),
         Design::WholeGroups(400),
         Design::Weights,
+        Design::CrossFitted(false, None),
+        Design::CrossFitted(true, None),
+        Design::CrossFitted(false, Some(20)),
+        Design::CrossFitted(true, Some(80)),
     ];
-    for design in designs {
+    for design in designs.into_iter().filter(|design| design.name().starts_with(only)) {
         for gold in [100, 200, 500] {
             for prevalence in [0.02, 0.1, 0.3, 0.5] {
                 for accuracy in [0.7, 0.85, 0.95] {
