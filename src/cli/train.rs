@@ -112,7 +112,7 @@ pub(super) struct Request<'a> {
 
 pub fn run(args: &TrainArgs, global: &Global, sandbox: &Sandbox) -> Result<Outcome> {
     let messages = Messages::new(global);
-    refuse_existing(&args.output, args.force)?;
+    refuse_existing(&args.output, args.force || RunFolder::of(&args.output).replaces())?;
     let codebook = Codebook::find(&args.codebook)?;
     let recipe = Recipe::find(&args.recipe)?;
     let options = args.redaction.apply(args.input.options())?;
@@ -198,18 +198,13 @@ pub(super) fn train_bundle(
         folds,
         unlabelled: request.unlabelled.map(|texts| texts.digest.clone()),
     };
+    if force && run.path().is_file() {
+        std::fs::remove_file(run.path()).map_err(|e| Error::writing(run.path(), &e))?;
+    }
+    let _alone = run.lock()?;
     // Only now, when it is known that the training can begin.
     if force {
-        for folder in [output, run.path()] {
-            if folder.symlink_metadata().is_ok() {
-                let removed = if folder.is_dir() {
-                    std::fs::remove_dir_all(folder)
-                } else {
-                    std::fs::remove_file(folder)
-                };
-                removed.map_err(|e| Error::writing(folder, &e))?;
-            }
-        }
+        run.clear(output.symlink_metadata().is_ok())?;
     }
     run.open(&plan)?;
     run.write("recipe.toml", recipe.resolved()?.as_bytes())?;

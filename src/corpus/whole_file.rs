@@ -37,12 +37,15 @@ impl WholeFile {
         let mut name = path.file_name().unwrap_or_default().to_os_string();
         name.push(format!(".{}.tmp", std::process::id()));
         let temporary = path.with_file_name(name);
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(&temporary)
-            .map_err(|error| Error::writing(path, &error))?;
+        let failed = |error: io::Error| Error::writing(path, &error);
+        let open = || OpenOptions::new().write(true).create_new(true).open(&temporary);
+        let file = match open() {
+            // Left by a killed process of the same number, or a link that somebody laid there.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                std::fs::remove_file(&temporary).and_then(|()| open()).map_err(failed)?
+            }
+            opened => opened.map_err(failed)?,
+        };
         Ok(Self { sink: Some(BufWriter::new(file)), path: path.to_path_buf(), temporary })
     }
 
@@ -56,7 +59,7 @@ impl WholeFile {
         file.finish()
     }
 
-    /// Makes what was written durable and gives it its final name.
+    /// Makes what was written durable and gives it its final name, which is durable, too.
     ///
     /// # Errors
     /// A resource error; nothing is left behind.
@@ -68,7 +71,17 @@ impl WholeFile {
         }
         std::fs::rename(&self.temporary, &self.path).map_err(failed)?;
         self.temporary.clear();
+        sync_folder_of(&self.path);
         Ok(())
+    }
+}
+
+/// Makes the names in the folder of a path durable: without it a power cut may take back a rename.
+/// Not every system can; the names stand without it.
+pub fn sync_folder_of(path: &Path) {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    if let Ok(folder) = File::open(parent.unwrap_or(Path::new("."))) {
+        let _ = folder.sync_all();
     }
 }
 
@@ -114,5 +127,18 @@ mod tests {
         assert!(refuse_existing(&path, true).is_ok());
         let below = path.join("b.csv");
         assert_eq!(WholeFile::create(&below).unwrap_err().exit_code(), 5);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_in_the_place_of_the_temporary_file_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let [path, other] = ["a.csv", "other"].map(|name| folder.path().join(name));
+        std::fs::write(&other, b"other").unwrap();
+        let temporary = folder.path().join(format!("a.csv.{}.tmp", std::process::id()));
+        std::os::unix::fs::symlink(&other, &temporary).unwrap();
+        WholeFile::write_all_to(&path, b"whole").unwrap();
+        assert_eq!(std::fs::read(&other).unwrap(), b"other");
+        assert!(std::fs::read(&path).unwrap() == b"whole" && !path.is_symlink());
     }
 }

@@ -39,6 +39,10 @@ pub struct Cut {
 /// not fill the memory.
 const MOST_WINDOWS: usize = 64;
 
+/// Bytes of a text that are cut into tokens, at most: a tokenizer takes hundreds of bytes of memory for
+/// each, and so many hold more tokens than are ever seen.
+const LONGEST_TEXT: usize = 1 << 20;
+
 /// A tokenizer that neither pads nor exceeds a length.
 #[derive(Clone, Debug)]
 pub struct Tokens {
@@ -83,6 +87,13 @@ impl Tokens {
     /// # Errors
     /// If the tokenizer fails, without telling the text.
     pub fn tokenize(&self, text: &str) -> Result<TokenizedText> {
+        let seen = &text[..text.floor_char_boundary(LONGEST_TEXT)];
+        let of_seen = self.tokens_of(seen)?;
+        let truncated = of_seen.truncated || seen.len() < text.len();
+        Ok(TokenizedText { truncated, ..of_seen })
+    }
+
+    fn tokens_of(&self, text: &str) -> Result<TokenizedText> {
         let encoding = match &self.exact {
             Some(exact) => exact.encode_fast(text, true),
             None => self.tokenizer.encode_fast(text, true),

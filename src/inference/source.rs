@@ -66,9 +66,11 @@ impl Source {
         let mut hash = Sha256::new();
         let mut block = vec![0; 1 << 16];
         loop {
-            match file.read(&mut block).map_err(failed)? {
-                0 => return Ok(Some(hex(&hash.finalize()))),
-                n => hash.update(&block[..n]),
+            match file.read(&mut block) {
+                Ok(0) => return Ok(Some(hex(&hash.finalize()))),
+                Ok(n) => hash.update(&block[..n]),
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(failed(error)),
             }
         }
     }

@@ -77,6 +77,11 @@ impl WorkPlan {
         })
     }
 
+    /// SHA-256 of the input; none for what can be read only once.
+    pub fn input(&self) -> Option<&str> {
+        self.input.as_deref()
+    }
+
     /// Whether the work can be taken up again.
     pub fn is_resumable(&self) -> bool {
         self.input.is_some()
@@ -115,6 +120,9 @@ pub(super) struct State {
     pub counts: Counts,
     /// Nothing is left but to give the files their names.
     pub finished: bool,
+    /// Whether an output that stands, and its list of rejected rows, are to be replaced.
+    #[serde(default)]
+    pub replaces: bool,
 }
 
 impl State {
@@ -202,7 +210,7 @@ mod tests {
         let path = folder.path().join("state.json");
         assert!(State::read(&path).unwrap().is_none());
         let counts = Counts { rows: 3, ..Counts::default() };
-        let state = State { plan: plan(), bytes: 7, reject_bytes: 1, counts, finished: false };
+        let state = State { plan: plan(), bytes: 7, reject_bytes: 1, counts, finished: false, replaces: true };
         state.write(&path).unwrap();
         assert_eq!(State::read(&path).unwrap(), Some(state));
         std::fs::write(&path, "{").unwrap();

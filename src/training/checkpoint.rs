@@ -1,6 +1,7 @@
 //! The folder of a run: its plan, and checkpoints from which it continues.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
@@ -13,12 +14,18 @@ use crate::error::{Error, Result};
 
 const CHECKPOINT: &str = "checkpoint.safetensors";
 const STATE: &str = "state";
+/// Its presence says that the training takes the place of an earlier one, whose bundle still stands.
+const REPLACES: &str = "replaces";
 
 /// `<bundle>.run/`: everything about a training that its bundle does not hold.
 #[derive(Clone, Debug)]
 pub struct RunFolder {
     folder: PathBuf,
 }
+
+/// Keeps other processes from the training of a run folder for as long as it lives.
+#[derive(Debug)]
+pub struct RunLock(#[allow(dead_code, reason = "the lock goes when the file is closed")] Option<File>);
 
 /// Where a training stands.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -65,6 +72,46 @@ impl RunFolder {
     /// If it cannot be written.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
         WholeFile::write_all_to(&self.file(name), bytes)
+    }
+
+    /// Takes the folder, which is made if it is not there, for this process alone.
+    ///
+    /// # Errors
+    /// If another process has it, or it cannot be made.
+    pub fn lock(&self) -> Result<RunLock> {
+        std::fs::create_dir_all(&self.folder).map_err(|e| Error::writing(&self.folder, &e))?;
+        // Systems on which a folder cannot be opened, or not be locked, go without.
+        let Ok(folder) = File::open(&self.folder) else { return Ok(RunLock(None)) };
+        match folder.try_lock() {
+            Err(TryLockError::WouldBlock) => Err(Error::usage("this output is being written")
+                .at(self.folder.with_extension("").display().to_string())
+                .advise("wait for the other run, or choose another name")),
+            _ => Ok(RunLock(Some(folder))),
+        }
+    }
+
+    /// Empties the folder, so that a training begins anew; if it `replaces` an earlier bundle, that
+    /// stays until the new one is whole.
+    ///
+    /// # Errors
+    /// If something cannot be removed.
+    pub fn clear(&self, replaces: bool) -> Result<()> {
+        let failed = |path: &Path, e: std::io::Error| Error::writing(path, &e);
+        let entries = std::fs::read_dir(&self.folder).map_err(|e| failed(&self.folder, e))?;
+        for entry in entries {
+            let path = entry.map_err(|e| failed(&self.folder, e))?.path();
+            let removed = match path.is_dir() && !path.is_symlink() {
+                true => std::fs::remove_dir_all(&path),
+                false => std::fs::remove_file(&path),
+            };
+            removed.map_err(|e| failed(&path, e))?;
+        }
+        if replaces { self.write(REPLACES, b"") } else { Ok(()) }
+    }
+
+    /// Whether an unfinished training here takes the place of a bundle that still stands.
+    pub fn replaces(&self) -> bool {
+        self.file(REPLACES).exists()
     }
 
     /// Opens the folder for this plan. Returns whether an earlier run of the same plan is to be
@@ -117,6 +164,7 @@ impl RunFolder {
 
     /// Removes checkpoints once they are no longer needed.
     pub fn remove_checkpoints(&self) {
+        let _ = std::fs::remove_file(self.file(REPLACES));
         for entry in std::fs::read_dir(&self.folder).into_iter().flatten().flatten() {
             if entry.path().extension().is_some_and(|e| e == "safetensors") {
                 let _ = std::fs::remove_file(entry.path());

@@ -20,7 +20,7 @@ mod session;
 mod soup;
 mod vocabulary;
 
-pub use checkpoint::RunFolder;
+pub use checkpoint::{RunFolder, RunLock};
 pub use embedded_heads::{initial_heads, train_frozen};
 pub use example::{Example, Examples};
 pub use lexical_heads::fit_lexical;

@@ -10,7 +10,7 @@ fn row(number: u64, defect: Option<Defect>) -> Row {
 
 fn open(places: &Places, resumed: Option<State>) -> PartialSink {
     let columns = ["text".to_owned(), "status".to_owned()];
-    PartialSink::open(places, WorkPlan::invented(), resumed, CSV, &columns).unwrap()
+    PartialSink::open(places, WorkPlan::invented(), resumed, false, CSV, &columns).unwrap()
 }
 
 fn write(sink: &mut PartialSink, numbers: std::ops::Range<u64>) {
