@@ -36,8 +36,8 @@ impl Codebook {
     pub fn load(path: &Path) -> Result<Self> {
         let file = path.display().to_string();
         let mut bytes = Vec::new();
-        let read = File::open(path)
-            .and_then(|book| book.take(LONGEST as u64 + 1).read_to_end(&mut bytes));
+        let read =
+            File::open(path).and_then(|book| book.take(LONGEST as u64 + 1).read_to_end(&mut bytes));
         read.map_err(|error| {
             Error::usage(format!("cannot read the codebook: {}", error.kind()))
                 .at(file.clone())
@@ -156,8 +156,9 @@ fn parse_tier(book: &Codebook, mut fields: Fields<'_, '_>, names: &[Option<&str>
     let mut tier = Tier { name, kind, question, asked_when, labels: Vec::new() };
     let labels = fields.tables("label")?;
     if labels.len() > MOST_LABELS {
-        return Err(too_many(&format!("labels in the tier '{}'", tier.name), MOST_LABELS)
-            .at(source.file));
+        return Err(
+            too_many(&format!("labels in the tier '{}'", tier.name), MOST_LABELS).at(source.file)
+        );
     }
     for (table, span) in labels {
         let what = format!("tier '{}', a label", tier.name);

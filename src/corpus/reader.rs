@@ -246,8 +246,8 @@ pub fn contents(path: &Path) -> Result<(String, Vec<u8>)> {
     if path.is_dir() {
         return Err(Error::data("this is a folder, not a table").at(name));
     }
-    let read = File::open(path)
-        .and_then(|file| file.take(LONGEST_WHOLE + 1).read_to_end(&mut bytes));
+    let read =
+        File::open(path).and_then(|file| file.take(LONGEST_WHOLE + 1).read_to_end(&mut bytes));
     read.map_err(|error| Error::reading(path, &error))?;
     if bytes.len() as u64 > LONGEST_WHOLE {
         return Err(Error::data("a file of more than 4 GB, which is read whole")

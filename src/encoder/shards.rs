@@ -74,8 +74,9 @@ pub fn joined(folder: &Path) -> Result<Vec<u8>> {
                 .advise("download the model again")
         })
     };
-    let names = listed(&read(INDEX, LONGEST_TOKENIZER)?, &folder.join(INDEX).display().to_string())?;
-    let parts: Vec<Vec<u8>> = 
+    let names =
+        listed(&read(INDEX, LONGEST_TOKENIZER)?, &folder.join(INDEX).display().to_string())?;
+    let parts: Vec<Vec<u8>> =
         names.iter().map(|name| read(name, LONGEST_WEIGHTS)).collect::<Result<_>>()?;
     let mut tensors = BTreeMap::new();
     for (name, part) in names.iter().zip(&parts) {

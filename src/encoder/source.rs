@@ -6,9 +6,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::cache::{HubId, hub_cache};
-use super::folder::{
-    LONGEST_CONFIG, LONGEST_TOKENIZER, LONGEST_WEIGHTS, Unreadable, read_within,
-};
+use super::folder::{LONGEST_CONFIG, LONGEST_TOKENIZER, LONGEST_WEIGHTS, Unreadable, read_within};
 use super::gguf::{Gguf, is_gguf};
 use super::lora::named_base;
 use super::sentencepiece::{SENTENCEPIECE, tokenizer_json};
@@ -188,7 +186,8 @@ impl ModelFiles {
         let place = path.display().to_string();
         let name_in = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let weights = file(folder.unwrap_or(Path::new(".")), &name_in, LONGEST_WEIGHTS)?.into_owned();
+        let weights =
+            file(folder.unwrap_or(Path::new(".")), &name_in, LONGEST_WEIGHTS)?.into_owned();
         Self::of_gguf(weights, name, &place)
     }
 

@@ -210,7 +210,14 @@ mod tests {
         let path = folder.path().join("state.json");
         assert!(State::read(&path).unwrap().is_none());
         let counts = Counts { rows: 3, ..Counts::default() };
-        let state = State { plan: plan(), bytes: 7, reject_bytes: 1, counts, finished: false, replaces: true };
+        let state = State {
+            plan: plan(),
+            bytes: 7,
+            reject_bytes: 1,
+            counts,
+            finished: false,
+            replaces: true,
+        };
         state.write(&path).unwrap();
         assert_eq!(State::read(&path).unwrap(), Some(state));
         std::fs::write(&path, "{").unwrap();

@@ -25,7 +25,9 @@ pub struct RunFolder {
 
 /// Keeps other processes from the training of a run folder for as long as it lives.
 #[derive(Debug)]
-pub struct RunLock(#[allow(dead_code, reason = "the lock goes when the file is closed")] Option<File>);
+pub struct RunLock(
+    #[allow(dead_code, reason = "the lock goes when the file is closed")] Option<File>,
+);
 
 /// Where a training stands.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
