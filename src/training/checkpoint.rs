@@ -123,7 +123,7 @@ impl RunFolder {
     /// If a run of another plan is in the way: what differs is named.
     pub fn open(&self, plan: &Plan) -> Result<bool> {
         let file = self.file("plan.json");
-        if let Ok(text) = std::fs::read(&file) {
+        if let Some(text) = there(&file)? {
             let found: Plan = serde_json::from_slice(&text).map_err(|_| {
                 Error::usage("this is not the plan of a training")
                     .at(file.display().to_string())
@@ -189,7 +189,7 @@ impl RunFolder {
 
     pub(super) fn load(&self) -> Result<Option<(State, HashMap<String, Tensor>)>> {
         let path = self.file(CHECKPOINT);
-        let Ok(bytes) = std::fs::read(&path) else { return Ok(None) };
+        let Some(bytes) = there(&path)? else { return Ok(None) };
         let damaged = || {
             Error::model("the checkpoint is damaged")
                 .at(path.display().to_string())
@@ -226,6 +226,16 @@ impl RunFolder {
     }
 }
 
+/// The bytes of a file; `None` if there is none. One that cannot be read must not be taken for none:
+/// the training would begin anew over it.
+fn there(path: &Path) -> Result<Option<Vec<u8>>> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::reading(path, &error)),
+    }
+}
+
 fn json(value: &impl Serialize) -> Result<Vec<u8>> {
     serde_json::to_vec_pretty(value)
         .map_err(|e| Error::resource(format!("the state cannot be written: {e}")))
@@ -259,6 +269,35 @@ mod tests {
         let error = run.open(&plan(2)).unwrap_err();
         assert_eq!(error.exit_code(), 2);
         assert!(error.to_string().contains("seed"));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_taken_for_absent() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunFolder::of(&folder.path().join("bundle"));
+        // A folder is there and cannot be read as a file.
+        std::fs::create_dir_all(run.file("plan.json")).unwrap();
+        assert_eq!(run.open(&plan(1)).unwrap_err().exit_code(), 3);
+        std::fs::create_dir_all(run.file(CHECKPOINT)).unwrap();
+        assert_eq!(run.load().unwrap_err().exit_code(), 3);
+    }
+
+    #[test]
+    fn one_process_at_a_time_and_what_stood_is_emptied() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunFolder::of(&folder.path().join("bundle"));
+        let first = run.lock().unwrap();
+        let error = run.lock().unwrap_err();
+        assert!(error.exit_code() == 2 && error.to_string().contains("bundle:"), "{error}");
+        drop(first);
+        let _lock = run.lock().unwrap();
+        run.open(&plan(1)).unwrap();
+        std::fs::create_dir_all(run.file("folds-2/1")).unwrap();
+        assert!(!run.replaces());
+        run.clear(true).unwrap();
+        assert!(run.replaces() && std::fs::read_dir(run.path()).unwrap().count() == 1);
+        run.remove_checkpoints();
+        assert!(!run.replaces());
     }
 
     #[test]

@@ -165,8 +165,8 @@ fn book() -> &'static Codebook {
 pub fn openai(bytes: &[u8]) {
     for line in bytes.split(|byte| *byte == b'\n') {
         let Ok(value) = serde_json::from_slice(line) else { continue };
-        if let Line::Example { reply: Some(reply), .. } | Line::Answered { reply: Some(reply), .. } =
-            read_line(&value)
+        if let Line::Example { reply: Some(reply), .. }
+        | Line::Answered { reply: Some(reply), .. } = read_line(&value)
         {
             read_answer(book(), None, &reply.content);
             read_answer(book(), Some(1), &reply.content);
@@ -220,7 +220,13 @@ pub fn weights(bytes: &[u8]) {
     }
 }
 
-const TEXTS: [&str; 5] = ["", "it listens at 3 a.m. - never sighs!", "é\u{301}\u{200d}😀 漢字", "<0x41>", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa b"];
+const TEXTS: [&str; 5] = [
+    "",
+    "it listens at 3 a.m. - never sighs!",
+    "é\u{301}\u{200d}😀 漢字",
+    "<0x41>",
+    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa b",
+];
 const CUT: Cut = Cut { longest: 8, stride: Some(4) };
 
 fn cuts(tokens: &Tokens) {
