@@ -3,7 +3,7 @@
 use crate::bundles::tiny_bundle;
 use crate::classify::text;
 use crate::harness::Folder;
-use crate::study::{FROZEN, SECRET, base, study, table};
+use crate::study::{FROZEN, SECRET, study, table};
 
 /// A command, what it reads, and what it leaves.
 pub struct Case {
@@ -218,7 +218,6 @@ fn shares() -> Folder {
 /// Answers of a hosted model and what it was asked.
 fn answers() -> Folder {
     let folder = Folder::new();
-    base(&folder, "base");
     let (mut out, mut asked) = (String::new(), String::new());
     for row in 0..20 {
         out.push_str(&format!(
