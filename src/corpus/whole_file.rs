@@ -37,6 +37,7 @@ impl WholeFile {
         let mut name = path.file_name().unwrap_or_default().to_os_string();
         name.push(format!(".{}.tmp", std::process::id()));
         let temporary = path.with_file_name(name);
+        remove_abandoned(path);
         let failed = |error: io::Error| Error::writing(path, &error);
         let open = || OpenOptions::new().write(true).create_new(true).open(&temporary);
         let file = match open() {
@@ -46,6 +47,8 @@ impl WholeFile {
             }
             opened => opened.map_err(failed)?,
         };
+        // Where there are no locks, what a killed process leaves is left to the user.
+        let _ = file.try_lock();
         Ok(Self { sink: Some(BufWriter::new(file)), path: path.to_path_buf(), temporary })
     }
 
@@ -73,6 +76,28 @@ impl WholeFile {
         self.temporary.clear();
         sync_folder_of(&self.path);
         Ok(())
+    }
+}
+
+/// Removes what killed processes left of this file: nobody would look for texts in it. A living
+/// process holds a lock on its own.
+fn remove_abandoned(path: &Path) {
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let entries = std::fs::read_dir(folder.unwrap_or(Path::new("."))).into_iter().flatten();
+    let own = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    for entry in entries.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let number = name.strip_prefix(&own).and_then(|rest| rest.strip_prefix('.'));
+        let number = number.and_then(|rest| rest.strip_suffix(".tmp"));
+        let is_temporary = number
+            .is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()));
+        if !is_temporary || !entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            continue;
+        }
+        if File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok()) {
+            // The next run tries again.
+            let _ = std::fs::remove_file(entry.path());
+        }
     }
 }
 
@@ -127,6 +152,22 @@ mod tests {
         assert!(refuse_existing(&path, true).is_ok());
         let below = path.join("b.csv");
         assert_eq!(WholeFile::create(&below).unwrap_err().exit_code(), 5);
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.csv");
+        for name in ["a.csv.123.tmp", "a.csv.x.tmp", "b.csv.123.tmp"] {
+            std::fs::write(folder.path().join(name), b"half").unwrap();
+        }
+        let living = File::create(folder.path().join("a.csv.4.tmp")).unwrap();
+        living.try_lock().unwrap();
+        WholeFile::write_all_to(&path, b"whole").unwrap();
+        let entries = std::fs::read_dir(folder.path()).unwrap().flatten();
+        let mut names: Vec<_> = entries.map(|entry| entry.file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["a.csv", "a.csv.4.tmp", "a.csv.x.tmp", "b.csv.123.tmp"]);
     }
 
     #[cfg(unix)]

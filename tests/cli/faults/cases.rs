@@ -100,7 +100,7 @@ pub const CASES: [Case; 9] = [
         inputs: || study(FROZEN),
         args: &["split", "coded.csv", "-o", "s", "--train", "20", "--validation", "5", "--force"],
         code: 0,
-        output: "s",
+        output: "s/coded.csv",
         beside: &[],
         texts: &["coded.csv", "s/coded.csv"],
     },

@@ -75,8 +75,10 @@ fn a_table_that_changes_while_it_is_coded_is_noticed() {
     let reads = calls.iter().filter(|call| call.kind == "read");
     let of_table: Vec<usize> =
         reads.enumerate().filter(|(_, call)| call.file == "t.csv").map(|(at, _)| at + 1).collect();
-    assert!(of_table.len() > 6);
-    for at in [of_table[1], of_table[of_table.len() / 2], of_table[of_table.len() - 1]] {
+    // At last the digest is made again, by blocks and an empty one.
+    let again = of_table.len() - table.len().div_ceil(1 << 16) - 1;
+    assert!(again > 6);
+    for at in [of_table[1], of_table[again / 2], of_table[again]] {
         let folder = (case.inputs)();
         let child = stopped(&injector, &folder, case.args, "read", at);
         folder.file("t.csv", table.replace(",n\n", ",m\n"));
