@@ -78,6 +78,11 @@ pub fn classify(job: Job, stop: &AtomicBool, observer: &mut dyn Observer) -> Res
             .at("--review-budget")
             .advise("name a file: -o coded.csv"));
     }
+    // Before anything of it is read that becomes part of the output.
+    let input = match &job.destination {
+        Destination::File(_) => source.digest()?,
+        Destination::Stream(..) => None,
+    };
     let mut reader = source.open()?;
     let text = reader.roles(source.options())?.text;
     let bundle = &job.bundles[0];
@@ -104,13 +109,13 @@ pub fn classify(job: Job, stop: &AtomicBool, observer: &mut dyn Observer) -> Res
             return table.code(&mut reader, &mut sink, Counts::default(), stop, observer);
         }
     };
-    let plan = WorkPlan::new(job.bundles, source, job.columns, job.budget, job.kernel)?;
+    let work = WorkPlan::new(job.bundles, source, job.columns, job.budget, job.kernel);
+    let plan = work.of_input(input.clone());
     let (resumed, replaces) = match find_work(&places, &plan, job.force)? {
         Work::Finished(counts) => return Ok(counts),
         Work::Resumed(state) => (Some(*state), false),
         Work::Fresh { replaces } => (None, replaces),
     };
-    let input = plan.input().map(str::to_owned);
     let counts = resumed.as_ref().map(|state| state.counts).unwrap_or_default();
     let mut sink = PartialSink::open(&places, plan, resumed, replaces, format, &heading(format))?;
     if counts.rows > 0 {
@@ -121,7 +126,7 @@ pub fn classify(job: Job, stop: &AtomicBool, observer: &mut dyn Observer) -> Res
         }
     }
     let coded = table.code(&mut reader, &mut sink, counts, stop, observer);
-    // Rows of two tables would stand in one: it was read for its digest, then row by row.
+    // Else rows of two tables might stand in one.
     let coded = coded.and_then(|counts| match source.digest()? == input {
         true => Ok(counts),
         false => Err(Error::data("the file changed while it was read")

@@ -62,6 +62,10 @@ impl Source {
             return Ok(None);
         }
         let failed = |e: std::io::Error| Error::reading(&self.path, &e);
+        if self.path.is_dir() {
+            let name = self.path.display().to_string();
+            return Err(Error::data("this is a folder, not a table").at(name));
+        }
         let mut file = File::open(&self.path).map_err(failed)?;
         let mut hash = Sha256::new();
         let mut block = vec![0; 1 << 16];

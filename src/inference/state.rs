@@ -49,22 +49,19 @@ pub(super) struct WorkPlan {
 }
 
 impl WorkPlan {
-    /// The plan of coding this source with these bundles.
-    ///
-    /// # Errors
-    /// If the source cannot be read.
+    /// The plan of coding a source that can be read only once with these bundles.
     pub fn new(
         bundles: &[Bundle],
         source: &Source,
         columns: &ColumnOptions,
         budget: Option<u64>,
         kernel: &str,
-    ) -> Result<Self> {
+    ) -> Self {
         let read = source.options().clone();
-        Ok(Self {
+        Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             kernel: kernel.to_owned(),
-            input: source.digest()?,
+            input: None,
             bundle: bundles.iter().map(Bundle::digest).collect::<Vec<_>>().join(" "),
             codebook: bundles[0].codebook().digest(),
             format: read.format,
@@ -74,12 +71,12 @@ impl WorkPlan {
             redaction: read.redaction.map(|redaction| redaction.digest()),
             columns: columns.clone(),
             budget,
-        })
+        }
     }
 
-    /// SHA-256 of the input; none for what can be read only once.
-    pub fn input(&self) -> Option<&str> {
-        self.input.as_deref()
+    /// The same plan for an input of this SHA-256; none for what can be read only once.
+    pub fn of_input(self, input: Option<String>) -> Self {
+        Self { input, ..self }
     }
 
     /// Whether the work can be taken up again.

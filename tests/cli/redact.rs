@@ -118,8 +118,10 @@ fn standard_output_gets_the_table_and_nothing_else() {
 #[test]
 fn check_counts_what_is_masked() {
     let folder = folder();
-    let coded = TABLE.replace(",note\n", ",experience\n").replace(",x\n", ",off_topic\n");
-    let coded = coded.replace(",@kira_blue\n", ",off_topic\n").replace(",y\n", ",personal_use\n");
+    let coded = TABLE.replace(",note\n", ",experience,attitude,topics\n");
+    let coded = [",x\n", ",y\n", ",@kira_blue\n"]
+        .iter()
+        .fold(coded, |coded, note| coded.replace(note, ",off_topic,,\n"));
     folder.file("coded.csv", coded);
     let args = ["check", "llm-mental-health", "coded.csv"];
     let masking = [&args[..], &["--redact", "--names", "names.txt"]].concat();

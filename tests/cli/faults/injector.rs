@@ -17,28 +17,10 @@ pub struct Call {
 }
 
 impl Injector {
-    /// Builds it; `None`, with a message, where that cannot be.
+    /// Builds it, once for all tests; `None`, with a message, where that cannot be.
     pub fn build() -> Option<Self> {
-        if !cfg!(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64")) {
-            eprintln!("skipped: calls are made to fail on Linux alone");
-            return None;
-        }
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/faults/shim.rs");
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let (built, part) =
-            (folder.join("shim.so"), folder.join(format!("shim-{}.so", std::process::id())));
-        let ran = Command::new(option_env!("RUSTC").unwrap_or("rustc"))
-            .args(["--edition", "2024", "-O", "-C", "panic=abort", "--crate-type", "cdylib", "-o"])
-            .args([&part, &source])
-            .output();
-        let Ok(ran) = ran else {
-            eprintln!("skipped: there is no rustc");
-            return None;
-        };
-        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
-        // Tests that run beside this one may have it open.
-        std::fs::rename(&part, &built).expect("a place for it");
-        Some(Self(built))
+        static BUILT: std::sync::OnceLock<Option<PathBuf>> = std::sync::OnceLock::new();
+        BUILT.get_or_init(built).clone().map(Self)
     }
 
     /// The command with the library before it; `settings` are its variables.
@@ -76,4 +58,27 @@ impl Injector {
         };
         (ran, text.lines().map(call).collect())
     }
+}
+
+fn built() -> Option<PathBuf> {
+    if !cfg!(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64")) {
+        eprintln!("skipped: calls are made to fail on Linux alone");
+        return None;
+    }
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/faults/shim.rs");
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let (built, part) =
+        (folder.join("shim.so"), folder.join(format!("shim-{}.so", std::process::id())));
+    let ran = Command::new(option_env!("RUSTC").unwrap_or("rustc"))
+        .args(["--edition", "2024", "-O", "-C", "panic=abort", "--crate-type", "cdylib", "-o"])
+        .args([&part, &source])
+        .output();
+    let Ok(ran) = ran else {
+        eprintln!("skipped: there is no rustc");
+        return None;
+    };
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    // Tests that run beside this one may have it open.
+    std::fs::rename(&part, &built).expect("a place for it");
+    Some(built)
 }
