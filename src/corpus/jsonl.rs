@@ -224,8 +224,8 @@ mod tests {
 
     #[test]
     fn long_rows_ahead_are_few() {
-        let line = format!("{{\"a\":\"{}\"}}\n", "x".repeat(1 << 20));
-        let objects = Objects::look_ahead(line.repeat(40).as_bytes(), "f").unwrap();
+        let lines = format!("{{\"a\":\"{}\"}}\n", "x".repeat(1 << 20)).repeat(40);
+        let objects = Objects::look_ahead(lines.as_bytes(), "f").unwrap();
         assert!((16..=17).contains(&objects.ahead.len()), "{}", objects.ahead.len());
     }
 
