@@ -103,6 +103,9 @@ pub fn keep_to_owner() {
         unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0) };
     }
     std::panic::set_hook(Box::new(|panic| {
+        if crate::contained::is_contained() {
+            return;
+        }
         let place = panic.location().map_or_else(String::new, |place| format!(" at {place}"));
         let line = format!("error: the program has a fault{place}; no text is shown\n");
         let _ = std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes());

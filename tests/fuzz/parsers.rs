@@ -53,6 +53,22 @@ fn bounded(size: usize) {
 #[global_allocator]
 static ALLOCATOR: Bounded = Bounded;
 
+/// libFuzzer ends the process at every panic, those too that the program catches.
+fn catch() {
+    #[cfg(fuzzing)]
+    {
+        static ONCE: std::sync::Once = std::sync::Once::new();
+        ONCE.call_once(|| {
+            std::panic::set_hook(Box::new(|panic| {
+                if !confide::contained::is_contained() {
+                    eprintln!("panicked: {panic}");
+                    std::process::abort();
+                }
+            }));
+        });
+    }
+}
+
 /// The names of all targets, with what they do.
 pub const ALL: [(&str, fn(&[u8])); 13] = [
     ("codebook", codebook),
@@ -240,6 +256,7 @@ fn cuts(tokens: &Tokens) {
 
 /// A GGUF file: its sizes, its tokenizer, its tensors.
 pub fn gguf(bytes: &[u8]) {
+    catch();
     let Ok(files) = ModelFiles::of_gguf(bytes.to_vec(), "m", "m.gguf") else { return };
     let Ok(config) = files.config() else { return };
     if let Ok(tokens) = files.tokens(&config, CUT) {
@@ -250,6 +267,7 @@ pub fn gguf(bytes: &[u8]) {
 
 /// A `tokenizer.json`.
 pub fn tokenizer(bytes: &[u8]) {
+    catch();
     if let Ok(tokens) = Tokens::new(bytes, CUT, 1000, "tokenizer.json") {
         cuts(&tokens);
     }
@@ -257,6 +275,7 @@ pub fn tokenizer(bytes: &[u8]) {
 
 /// A model of SentencePiece; the first byte chooses the encoder that uses it.
 pub fn sentencepiece(bytes: &[u8]) {
+    catch();
     let Some((first, model)) = bytes.split_first() else { return };
     let family = ["deberta-v2", "xlm-roberta"][usize::from(*first) % 2];
     let config = format!("{{\"model_type\":\"{family}\"}}");
