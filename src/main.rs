@@ -2,6 +2,9 @@
 
 use std::process::ExitCode;
 
+#[global_allocator]
+static MEMORY: confide::cli::Memory = confide::cli::Memory;
+
 fn main() -> ExitCode {
     confide::cli::main()
 }

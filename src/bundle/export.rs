@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::BundleFiles;
 use super::card::{export_head, plain};
 use crate::codebook::{Tier, TierKind};
-use crate::corpus::WholeFile;
+use crate::corpus::{WholeFile, replace_folder};
 use crate::encoder::save_weights;
 use crate::error::{Error, Result, nearest};
 use classifier::{Classifier, Source};
@@ -229,8 +229,5 @@ fn write_folder(target: &Path, files: &[(&str, Vec<u8>)]) -> Result<()> {
     for (name, bytes) in files {
         WholeFile::write_all_to(&partial.join(name), bytes)?;
     }
-    if target.is_dir() {
-        std::fs::remove_dir_all(target).map_err(|e| Error::writing(target, &e))?;
-    }
-    std::fs::rename(&partial, target).map_err(|e| Error::writing(target, &e))
+    replace_folder(&partial, target)
 }

@@ -152,6 +152,14 @@ impl Manifest {
         Ok(json + "\n")
     }
 
+    /// Reads a manifest; `place` names it.
+    ///
+    /// # Errors
+    /// If it is damaged or of another layout.
+    pub fn from_json(bytes: &[u8], place: &str) -> Result<Self> {
+        Self::parse(bytes, place).map(|(manifest, _)| manifest)
+    }
+
     /// Reads a manifest and the digests of the bundle's files; `place` names it.
     ///
     /// # Errors

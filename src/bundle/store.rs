@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::path::Path;
 
+use crate::encoder::{LONGEST_TOKENIZER, LONGEST_WEIGHTS, Unreadable, read_within};
 use crate::error::{Error, Result};
 
 /// The names of the bundles compiled into the program.
@@ -69,12 +70,10 @@ impl<'a> Store<'a> {
                 .advise("copy the whole bundle again, or train it anew")
         };
         match self {
-            Self::Folder(folder) => match std::fs::read(folder.join(file)) {
+            Self::Folder(folder) => match read_within(folder, file, longest(file)) {
                 Ok(bytes) => Ok(Cow::Owned(bytes)),
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-                    Err(failed("the bundle lacks this file".into()))
-                }
-                Err(e) => Err(failed(format!("the file cannot be read: {}", e.kind()))),
+                Err(Unreadable::Missing) => Err(failed("the bundle lacks this file".into())),
+                Err(Unreadable::Refused(what)) => Err(failed(what)),
             },
             Self::Shipped(_, files) => files
                 .iter()
@@ -99,6 +98,11 @@ impl<'a> Store<'a> {
             Self::Shipped(name, _) => name.to_owned(),
         }
     }
+}
+
+/// Bytes of a bundle's file, at most.
+fn longest(file: &str) -> u64 {
+    if file.ends_with(".safetensors") { LONGEST_WEIGHTS } else { LONGEST_TOKENIZER }
 }
 
 #[cfg(feature = "embedded")]

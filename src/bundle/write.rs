@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{CARD, CODEBOOK, DECISION, FileDigests, HEADS, MANIFEST, Manifest, ROUNDED, card};
 use crate::codebook::Codebook;
-use crate::corpus::WholeFile;
+use crate::corpus::{WholeFile, replace_folder};
 use crate::decision::Decisions;
 use crate::encoder::{
     ADAPTER_CONFIG, ADAPTER_WEIGHTS, Adapter, ModelFiles, Parameters, Quantised, save_weights,
@@ -100,11 +100,11 @@ impl BundleWriter {
         self.put(CARD, card::card(codebook, decisions, manifest).as_bytes())
     }
 
-    /// Gives the bundle its name.
+    /// Gives the bundle its name, in the place of an earlier one.
     ///
     /// # Errors
-    /// If it cannot be renamed.
+    /// If it cannot be renamed; an earlier one then still stands.
     pub fn finish(self) -> Result<()> {
-        std::fs::rename(&self.folder, &self.target).map_err(|e| Error::writing(&self.target, &e))
+        replace_folder(&self.folder, &self.target)
     }
 }

@@ -11,14 +11,14 @@ use serde_json::{Value, json};
 use super::counts::{counts_json, counts_table};
 use super::input::InputArgs;
 use super::messages::Messages;
-use super::redact::RedactionArgs;
+use super::redact::{Masked, RedactionArgs};
 use super::suspects::Suspects;
 use super::table::{Table, print, print_json};
 use super::{Global, Outcome};
 use crate::codebook::Codebook;
 use crate::corpus::{
-    GoldRow, GoldTable, Problem, TableReader, TierCounts, WholeFile, coders, contents, count_codes,
-    near_duplicates, read_gold_from, refuse_existing,
+    GoldRow, GoldTable, Problem, ReadOptions, TableReader, TierCounts, WholeFile, coders, contents,
+    count_codes, near_duplicates, read_gold_from, refuse_existing,
 };
 use crate::error::Result;
 
@@ -67,10 +67,12 @@ pub fn run(args: &CheckArgs, global: &Global) -> Result<Outcome> {
             return Ok(Outcome::Done);
         }
     }
-    let mut tables = Vec::new();
+    let options = args.redaction.apply(args.input.options())?;
+    let (mut tables, mut masked) = (Vec::new(), Masked::default());
     for path in &args.data {
-        tables.extend(read(path, &codebook, args)?);
+        tables.extend(read(path, &codebook, &options, &mut masked)?);
     }
+    let masked = options.redaction.is_some().then_some(masked);
     let problems: Vec<&Problem> = tables.iter().flat_map(|(_, table)| &table.problems).collect();
     let counts = count(&tables, &codebook);
     let mut warnings = few_rows(&counts);
@@ -88,11 +90,17 @@ pub fn run(args: &CheckArgs, global: &Global) -> Result<Outcome> {
         if let Some(suspects) = &suspects {
             document["suspects"] = suspects.json();
         }
+        if let Some(masked) = &masked {
+            document["masked"] = masked.json();
+        }
         print_json(&document)?;
     } else {
         let mut text = text(&codebook, &tables, &problems, &counts, &warnings);
         if let Some(suspects) = &suspects {
             text += &suspects.text(LISTED);
+        }
+        if let Some(masked) = &masked {
+            text += &format!("\n{}", masked.text());
         }
         print(&text)?;
     }
@@ -102,18 +110,23 @@ pub fn run(args: &CheckArgs, global: &Global) -> Result<Outcome> {
 /// A table as one coder coded it; `None` is the gold.
 type CoderTable = (Option<String>, GoldTable);
 
-fn read(path: &Path, codebook: &Codebook, args: &CheckArgs) -> Result<Vec<CoderTable>> {
-    let options = args.redaction.apply(args.input.options())?;
+fn read(
+    path: &Path,
+    codebook: &Codebook,
+    options: &ReadOptions,
+    masked: &mut Masked,
+) -> Result<Vec<CoderTable>> {
     let (name, bytes) = contents(path)?;
-    let columns = TableReader::from_bytes(bytes.clone(), &name, &options)?.columns().to_vec();
+    masked.add(&bytes, &name, options)?;
+    let columns = TableReader::from_bytes(bytes.clone(), &name, options)?.columns().to_vec();
     let coders = coders(&columns, codebook);
     let gold = codebook.tiers.iter().any(|tier| columns.contains(&tier.name));
     let mut tables: Vec<CoderTable> = Vec::new();
     if gold || coders.is_empty() {
-        tables.push((None, read_gold_from(&bytes[..], &name, codebook, &options, None)?));
+        tables.push((None, read_gold_from(&bytes[..], &name, codebook, options, None)?));
     }
     for coder in coders {
-        let mut table = read_gold_from(&bytes[..], &name, codebook, &options, Some(&coder))?;
+        let mut table = read_gold_from(&bytes[..], &name, codebook, options, Some(&coder))?;
         if !tables.is_empty() {
             // What is wrong with the row itself stands in the first table already.
             let own = format!("__{coder}");

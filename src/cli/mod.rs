@@ -37,7 +37,7 @@ mod training_rows;
 mod validation;
 mod verified;
 
-pub use process::{keep_memory, single_threaded_operations};
+pub use process::{Memory, keep_memory, single_threaded_operations};
 
 use std::process::ExitCode;
 

@@ -1,5 +1,6 @@
 //! What every command does before its work: memory settings, workers, stop signal.
 
+use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -21,6 +22,59 @@ pub fn keep_memory() {
             libc::mallopt(libc::M_ARENA_MAX, 1);
         }
     }
+}
+
+/// The system's allocator. Where it has no more memory to give, the process ends as after any lack of
+/// a resource: with a message and exit code 5, and what is unfinished can be continued.
+#[derive(Debug)]
+pub struct Memory;
+
+// SAFETY: every call is passed on to the system's allocator as it came, and what it gives is given.
+unsafe impl GlobalAlloc for Memory {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: as the caller promised.
+        enough(unsafe { System.alloc(layout) })
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: as the caller promised.
+        enough(unsafe { System.alloc_zeroed(layout) })
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: as the caller promised.
+        enough(unsafe { System.realloc(block, layout, size) })
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: as the caller promised.
+        unsafe { System.dealloc(block, layout) }
+    }
+}
+
+#[inline]
+fn enough(block: *mut u8) -> *mut u8 {
+    if block.is_null() {
+        out_of_memory();
+    }
+    block
+}
+
+#[cold]
+fn out_of_memory() -> ! {
+    #[cfg(unix)]
+    {
+        const SAID: &str = "error: out of memory\n  try: close other programs, or run it where there is \
+            more; what is finished is kept\n";
+        // Nothing that takes memory, or waits for a thread that holds a lock.
+        // SAFETY: the bytes are there, and the process ends.
+        unsafe {
+            libc::write(2, SAID.as_ptr().cast(), SAID.len());
+            libc::_exit(i32::from(crate::error::Kind::Resource.exit_code()));
+        }
+    }
+    #[cfg(not(unix))]
+    std::process::abort();
 }
 
 /// Keeps candle's own operations on the thread that calls them: its pool spins between
@@ -49,6 +103,9 @@ pub fn keep_to_owner() {
         unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0) };
     }
     std::panic::set_hook(Box::new(|panic| {
+        if crate::contained::is_contained() {
+            return;
+        }
         let place = panic.location().map_or_else(String::new, |place| format!(" at {place}"));
         let line = format!("error: the program has a fault{place}; no text is shown\n");
         let _ = std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes());

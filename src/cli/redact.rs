@@ -44,6 +44,61 @@ impl RedactionArgs {
     }
 }
 
+/// How many rows hold something to mask, and what.
+#[derive(Debug, Default)]
+pub struct Masked {
+    rows: u64,
+    touched: u64,
+    counts: BTreeMap<Identifier, u64>,
+}
+
+impl Masked {
+    /// Counts what the options mask in the text column of a table; nothing if they mask nothing.
+    ///
+    /// # Errors
+    /// If the table cannot be read.
+    pub fn add(&mut self, bytes: &[u8], name: &str, options: &ReadOptions) -> Result<()> {
+        let Some(redaction) = &options.redaction else { return Ok(()) };
+        let plain = ReadOptions { redaction: None, ..options.clone() };
+        let mut reader = TableReader::from_bytes(bytes.to_vec(), name, &plain)?;
+        let text = reader.roles(&plain)?.text;
+        while let Some(row) = reader.next_row()? {
+            self.row(redaction.find(row.cell(text)).iter());
+        }
+        Ok(())
+    }
+
+    /// Counts one row, in which these were found.
+    fn row<'a>(&mut self, found: impl Iterator<Item = &'a Span>) {
+        let mut is_touched = false;
+        for span in found {
+            is_touched = true;
+            *self.counts.entry(span.identifier).or_default() += 1;
+        }
+        self.rows += 1;
+        self.touched += u64::from(is_touched);
+    }
+
+    /// The counts by what is masked.
+    pub fn json(&self) -> serde_json::Value {
+        let counts: serde_json::Map<String, serde_json::Value> = self
+            .counts
+            .iter()
+            .map(|(kind, count)| (kind.name().to_owned(), json!(count)))
+            .collect();
+        json!({"rows": self.rows, "rows_masked": self.touched, "counts": counts})
+    }
+
+    /// The same for people.
+    pub fn text(&self) -> String {
+        let mut table = Table::new(["what", "masked"]);
+        for (identifier, count) in &self.counts {
+            table.row([identifier.name().to_owned(), count.to_string()]);
+        }
+        format!("{} of {} rows hold something to mask\n\n{table}", self.touched, self.rows)
+    }
+}
+
 /// Masks what tells who a person is: addresses, numbers and names of accounts, names of a list
 #[derive(Debug, Args)]
 #[command(
@@ -113,8 +168,7 @@ pub fn run(args: &RedactArgs, global: &Global) -> Result<Outcome> {
     let columns = columns(args, &reader, roles.text)?;
     let salt = output.map(|output| salt(args, output, &messages)).transpose()?;
     let redaction = Redaction::new(&names(args.names.as_deref())?, salt)?;
-    let mut counts: BTreeMap<Identifier, u64> = BTreeMap::new();
-    let (mut rows, mut touched) = (0u64, 0u64);
+    let mut counted = Masked::default();
     let mut places = Vec::new();
     let mut masked = match output {
         Some(path) => {
@@ -126,22 +180,17 @@ pub fn run(args: &RedactArgs, global: &Global) -> Result<Outcome> {
     };
     let names = reader.columns().to_vec();
     while let Some(mut row) = reader.next_row()? {
-        rows += 1;
-        let mut is_touched = false;
+        let mut all = Vec::new();
         for &column in &columns {
             let spans = redaction.find(row.cell(column));
-            is_touched |= !spans.is_empty();
-            for span in &spans {
-                *counts.entry(span.identifier).or_default() += 1;
-                if args.dry_run {
-                    let id =
-                        roles.id.map_or_else(|| row.number.to_string(), |id| row.cell(id).into());
-                    places.push(place(&row, id, column, &names, span));
-                }
+            for span in spans.iter().filter(|_| args.dry_run) {
+                let id = roles.id.map_or_else(|| row.number.to_string(), |id| row.cell(id).into());
+                places.push(place(&row, id, column, &names, span));
             }
+            all.extend(spans.iter().copied());
             row.replace(column, &names[column], |cell| redaction.redact_found(cell, spans));
         }
-        touched += u64::from(is_touched);
+        counted.row(all.iter());
         if let Some(masked) = &mut masked {
             masked.copy(&row)?;
         }
@@ -154,8 +203,6 @@ pub fn run(args: &RedactArgs, global: &Global) -> Result<Outcome> {
     }
     let is_streamed = output.is_some_and(is_stream);
     if args.json && !is_streamed {
-        let counts: serde_json::Map<String, serde_json::Value> =
-            counts.iter().map(|(kind, count)| (kind.name().to_owned(), json!(count))).collect();
         let places: Vec<_> = places
             .iter()
             .map(|p| {
@@ -163,13 +210,13 @@ pub fn run(args: &RedactArgs, global: &Global) -> Result<Outcome> {
                        "start": p.start, "end": p.end})
             })
             .collect();
-        print_json(
-            &json!({"rows": rows, "rows_masked": touched, "counts": counts, "places": places}),
-        )?;
+        let mut document = counted.json();
+        document["places"] = json!(places);
+        print_json(&document)?;
     } else if is_streamed {
-        messages.note(&text(&counts, &places, rows, touched));
+        messages.note(&text(&counted, &places));
     } else {
-        print(&text(&counts, &places, rows, touched))?;
+        print(&text(&counted, &places))?;
     }
     Ok(Outcome::Done)
 }
@@ -186,12 +233,8 @@ fn place(row: &Row, id: String, column: usize, names: &[String], span: &Span) ->
     }
 }
 
-fn text(counts: &BTreeMap<Identifier, u64>, places: &[Place], rows: u64, touched: u64) -> String {
-    let mut table = Table::new(["what", "masked"]);
-    for (identifier, count) in counts {
-        table.row([identifier.name().to_owned(), count.to_string()]);
-    }
-    let mut out = format!("{touched} of {rows} rows hold something to mask\n\n{table}");
+fn text(counted: &Masked, places: &[Place]) -> String {
+    let mut out = counted.text();
     if !places.is_empty() {
         let mut table = Table::new(["row", "id", "column", "what", "from", "to"]);
         for p in places {

@@ -8,7 +8,7 @@ use clap::builder::FalseyValueParser;
 use super::messages::Messages;
 use super::{Global, Outcome};
 use crate::codebook::Codebook;
-use crate::corpus::{WholeFile, refuse_existing};
+use crate::corpus::{WholeFile, refuse_existing, replace_folder};
 use crate::error::{Error, Result};
 use crate::report::{Report, Study, StudyRequest, report};
 
@@ -127,7 +127,6 @@ fn write(page: &Path, report: &Report) -> Result<()> {
         }
         WholeFile::write_all_to(&path, &file.bytes)?;
     }
-    clear(&folder)?;
-    std::fs::rename(&partial, &folder).map_err(|e| Error::writing(&folder, &e))?;
+    replace_folder(&partial, &folder)?;
     WholeFile::write_all_to(page, report.page.as_bytes())
 }

@@ -142,7 +142,7 @@ pub(super) struct Request<'a> {
 
 pub fn run(args: &TrainArgs, global: &Global, sandbox: &Sandbox) -> Result<Outcome> {
     let messages = Messages::new(global);
-    refuse_existing(&args.output, args.force)?;
+    refuse_existing(&args.output, args.force || RunFolder::of(&args.output).replaces())?;
     let codebook = Codebook::find(&args.codebook)?;
     let is_auto = args.recipe == AUTO;
     let recipe = if is_auto { Recipe::default() } else { Recipe::find(&args.recipe)? };
@@ -253,18 +253,13 @@ pub(super) fn train_bundle(
         Some(budget) => Some(Paid::by(share(budget, folds), work(&config, &examples))?),
         None => None,
     };
+    if force && run.path().is_file() {
+        std::fs::remove_file(run.path()).map_err(|e| Error::writing(run.path(), &e))?;
+    }
+    let _alone = run.lock()?;
     // Only now, when it is known that the training can begin.
     if force {
-        for folder in [output, run.path()] {
-            if folder.symlink_metadata().is_ok() {
-                let removed = if folder.is_dir() {
-                    std::fs::remove_dir_all(folder)
-                } else {
-                    std::fs::remove_file(folder)
-                };
-                removed.map_err(|e| Error::writing(folder, &e))?;
-            }
-        }
+        run.clear(output.symlink_metadata().is_ok())?;
     }
     run.open(&plan)?;
     run.write("rows.json", &row_digests(&plan, rows)?)?;

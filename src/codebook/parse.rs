@@ -1,5 +1,7 @@
 //! Reading a codebook, with every rule that makes it usable.
 
+use std::fs::File;
+use std::io::Read;
 use std::ops::Range;
 use std::path::Path;
 
@@ -8,6 +10,24 @@ use super::source::{Fields, Source};
 use super::{Codebook, Condition, Gate, Label, Tier, TierKind};
 use crate::error::{Error, Result, nearest};
 
+/// Bytes of a codebook, at most.
+const LONGEST: usize = 4 << 20;
+/// Tiers of a codebook, at most.
+const MOST_TIERS: usize = 64;
+/// Labels of a tier, at most.
+const MOST_LABELS: usize = 1000;
+
+fn too_many(what: &str, most: usize) -> Error {
+    Error::usage(format!("the codebook has more than {most} {what}"))
+        .advise("no coder can keep so many apart; divide it")
+}
+
+fn too_long(file: &str) -> Error {
+    Error::usage("a codebook of more than 4 MB")
+        .at(file)
+        .advise("no coder can keep so many labels apart; divide it")
+}
+
 impl Codebook {
     /// Reads a codebook file.
     ///
@@ -15,11 +35,17 @@ impl Codebook {
     /// A usage error (exit 2) that names file, line, tier and label.
     pub fn load(path: &Path) -> Result<Self> {
         let file = path.display().to_string();
-        let bytes = std::fs::read(path).map_err(|error| {
+        let mut bytes = Vec::new();
+        let read =
+            File::open(path).and_then(|book| book.take(LONGEST as u64 + 1).read_to_end(&mut bytes));
+        read.map_err(|error| {
             Error::usage(format!("cannot read the codebook: {}", error.kind()))
                 .at(file.clone())
                 .advise("check the path, or name a shipped codebook such as llm-mental-health")
         })?;
+        if bytes.len() > LONGEST {
+            return Err(too_long(&file));
+        }
         let text = std::str::from_utf8(&bytes).map_err(|error| {
             let line = bytes[..error.valid_up_to()].iter().filter(|&&b| b == b'\n').count() + 1;
             Error::usage("the codebook is not UTF-8")
@@ -34,6 +60,9 @@ impl Codebook {
     /// # Errors
     /// A usage error (exit 2) that names file, line, tier and label.
     pub fn parse(toml: &str, file_name: &str) -> Result<Self> {
+        if toml.len() > LONGEST {
+            return Err(too_long(file_name));
+        }
         let text = toml.strip_prefix('\u{feff}').unwrap_or(toml);
         let source = Source { file: file_name, text };
         let document = source.document()?;
@@ -52,6 +81,9 @@ impl Codebook {
             tiers: Vec::new(),
         };
         let tables = top.tables("tier")?;
+        if tables.len() > MOST_TIERS {
+            return Err(too_many("tiers", MOST_TIERS).at(file_name));
+        }
         if tables.is_empty() {
             return Err(Error::usage("the codebook has no tier")
                 .at(file_name)
@@ -122,7 +154,13 @@ fn parse_tier(book: &Codebook, mut fields: Fields<'_, '_>, names: &[Option<&str>
     let question = fields.string("question")?.map(|(text, _)| text).unwrap_or_default();
     let asked_when = parse_gate(book, &fields, "asked_when", names)?;
     let mut tier = Tier { name, kind, question, asked_when, labels: Vec::new() };
-    for (table, span) in fields.tables("label")? {
+    let labels = fields.tables("label")?;
+    if labels.len() > MOST_LABELS {
+        return Err(
+            too_many(&format!("labels in the tier '{}'", tier.name), MOST_LABELS).at(source.file)
+        );
+    }
+    for (table, span) in labels {
         let what = format!("tier '{}', a label", tier.name);
         let label = parse_label(book, &tier, Fields { source, table, span, what }, names)?;
         tier.labels.push(label);
@@ -278,6 +316,28 @@ name = "one"
 name = "two"
 only_when = { first = ["yes"] }
 "#;
+
+    #[test]
+    fn sizes_are_bounded() {
+        let refusal = |book: &str| {
+            let error = Codebook::parse(book, "b.toml").unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            error.to_string()
+        };
+        let label = |name: usize| format!("[[tier.label]]\nname = \"l{name}\"\n");
+        let labels = |count: usize| {
+            let tier = "format = 1\nname = \"b\"\n[[tier]]\nname = \"t\"\nkind = \"single\"\n";
+            tier.to_owned() + &(0..count).map(label).collect::<String>()
+        };
+        assert!(Codebook::parse(&labels(MOST_LABELS), "b.toml").is_ok());
+        assert!(refusal(&labels(MOST_LABELS + 1)).contains("more than 1000 labels"));
+        assert!(refusal(&labels(100_000)).contains("more than 1000 labels"));
+        assert!(refusal(&labels(200_000)).contains("more than 4 MB"));
+        let tier = |n: usize| format!("[[tier]]\nname = \"t{n}\"\nkind = \"single\"\n{}", label(n));
+        let tiers = (0..=MOST_TIERS).map(tier).collect::<String>();
+        let book = format!("format = 1\nname = \"b\"\n{tiers}");
+        assert!(refusal(&book).contains("more than 64 tiers"));
+    }
 
     fn refusal(from: &str, to: &str) -> String {
         assert!(BOOK.contains(from), "{from}");

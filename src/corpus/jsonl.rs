@@ -7,6 +7,7 @@ use std::ops::Range;
 use serde_json::{Map, Value};
 
 use super::reader::read_failure;
+use super::records::{MOST_CELLS, too_many};
 use super::row::{Defect, Row};
 use crate::error::{Error, Result};
 
@@ -14,6 +15,8 @@ use crate::error::{Error, Result};
 const LONGEST_LINE: u64 = 64 << 20;
 /// How many rows tell the columns of an input that can be read only once.
 const ROWS_AHEAD: usize = 1000;
+/// Bytes after which fewer rows do.
+const BYTES_AHEAD: u64 = 16 << 20;
 
 /// Reads one object after another; blank lines are no rows.
 pub(super) struct Objects<R> {
@@ -40,9 +43,10 @@ impl<R: Read> Objects<R> {
     pub fn look_ahead(input: R, name: &str) -> Result<Self> {
         let mut objects = Self::with_columns(input, name, Vec::new());
         while objects.ahead.len() < ROWS_AHEAD
+            && objects.taken < BYTES_AHEAD
             && let Some(parsed) = objects.parse()?
         {
-            objects.learn(&parsed);
+            objects.learn(&parsed)?;
             objects.ahead.push_back(parsed);
         }
         Ok(objects)
@@ -63,7 +67,7 @@ impl<R: Read> Objects<R> {
         let mut any = false;
         while let Some(parsed) = objects.parse()? {
             any = true;
-            objects.learn(&parsed);
+            objects.learn(&parsed)?;
         }
         Ok(any.then_some(objects.columns))
     }
@@ -112,14 +116,18 @@ impl<R: Read> Objects<R> {
         Ok(Some(Row { number, line, cells, json: Some(object), defect }))
     }
 
-    fn learn(&mut self, parsed: &Parsed) {
-        let Ok(object) = &parsed.object else { return };
+    fn learn(&mut self, parsed: &Parsed) -> Result<()> {
+        let Ok(object) = &parsed.object else { return Ok(()) };
         for key in object.keys() {
             if !self.known.contains(key) {
+                if self.columns.len() == MOST_CELLS {
+                    return Err(too_many().at(format!("{}:{}", self.name, parsed.line)));
+                }
                 self.known.insert(key.clone());
                 self.columns.push(key.clone());
             }
         }
+        Ok(())
     }
 
     fn parse(&mut self) -> Result<Option<Parsed>> {
@@ -197,6 +205,28 @@ mod tests {
             codes.push(row.defect.map(|defect| defect.code()));
         }
         assert_eq!(codes, [None, Some("not_json"), Some("not_json"), Some("nul_byte"), None]);
+    }
+
+    #[test]
+    fn keys_and_nesting_are_bounded() {
+        let keys = |count: usize| -> String {
+            (0..count).map(|key| format!("{{\"k{key}\":1}}\n")).collect()
+        };
+        let scan = |text: &str| Objects::scan(text.as_bytes(), "f");
+        assert_eq!(scan(&keys(MOST_CELLS)).unwrap().unwrap().len(), MOST_CELLS);
+        let error = scan(&keys(MOST_CELLS + 1)).unwrap_err();
+        assert!(error.exit_code() == 3 && error.to_string().starts_with("f:10001: "), "{error}");
+        let deep = format!("{{\"a\":{}1{}}}\n", "[".repeat(100_000), "]".repeat(100_000));
+        let mut objects = Objects::look_ahead(deep.as_bytes(), "f").unwrap();
+        let row = objects.next().unwrap().unwrap();
+        assert_eq!(row.defect.map(|defect| defect.code()), Some("not_json"));
+    }
+
+    #[test]
+    fn long_rows_ahead_are_few() {
+        let lines = format!("{{\"a\":\"{}\"}}\n", "x".repeat(1 << 20)).repeat(40);
+        let objects = Objects::look_ahead(lines.as_bytes(), "f").unwrap();
+        assert!((16..=17).contains(&objects.ahead.len()), "{}", objects.ahead.len());
     }
 
     #[test]

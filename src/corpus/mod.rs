@@ -22,6 +22,7 @@ mod spreadsheet;
 mod stratify;
 mod tiktok;
 mod whole_file;
+mod whole_folder;
 mod writer;
 
 pub use codings::{
@@ -43,5 +44,6 @@ pub use sampling::{Drawn, Reservoir, below, proportional, shuffled, stratified};
 pub use split::{SplitSizes, code_traits, split, units};
 pub use spreadsheet::{harmless, harmless_heading};
 pub use tiktok::{TikTokComment, TikTokPages, read_tiktok};
-pub use whole_file::{WholeFile, refuse_existing};
+pub use whole_file::{WholeFile, refuse_existing, sync_folder_of};
+pub use whole_folder::replace_folder;
 pub use writer::TableWriter;

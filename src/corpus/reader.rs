@@ -1,5 +1,6 @@
 //! Reading a table row by row, in constant memory.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read};
 use std::ops::Range;
@@ -215,9 +216,10 @@ fn check_columns(name: &str, columns: &[String]) -> Result<()> {
             .at(format!("{name}:1"))
             .advise("save the file as UTF-8, or name its encoding: --encoding utf-16le"));
     }
-    for (at, column) in columns.iter().enumerate() {
+    let mut known = HashSet::new();
+    for column in columns {
         // Spreadsheets leave several columns without a name at the right edge.
-        if !column.is_empty() && columns[..at].contains(column) {
+        if !column.is_empty() && !known.insert(column) {
             return Err(Error::data(format!("two columns have the same name, {}", shown(column)))
                 .at(format!("{name}:1"))
                 .advise("rename one of them"));
@@ -226,10 +228,13 @@ fn check_columns(name: &str, columns: &[String]) -> Result<()> {
     Ok(())
 }
 
+/// Bytes of a file that is read whole, at most.
+const LONGEST_WHOLE: u64 = 4 << 30;
+
 /// The whole of a file, or of standard input for `-`, with its name as messages show it.
 ///
 /// # Errors
-/// A data error if it cannot be read or is a folder.
+/// A data error if it cannot be read, is a folder, or too large for the memory.
 pub fn contents(path: &Path) -> Result<(String, Vec<u8>)> {
     let mut bytes = Vec::new();
     if path == Path::new("-") {
@@ -241,7 +246,14 @@ pub fn contents(path: &Path) -> Result<(String, Vec<u8>)> {
     if path.is_dir() {
         return Err(Error::data("this is a folder, not a table").at(name));
     }
-    bytes = std::fs::read(path).map_err(|error| Error::reading(path, &error))?;
+    let read =
+        File::open(path).and_then(|file| file.take(LONGEST_WHOLE + 1).read_to_end(&mut bytes));
+    read.map_err(|error| Error::reading(path, &error))?;
+    if bytes.len() as u64 > LONGEST_WHOLE {
+        return Err(Error::data("a file of more than 4 GB, which is read whole")
+            .at(name)
+            .advise("divide it, and give the parts"));
+    }
     Ok((name, bytes))
 }
 

@@ -9,6 +9,8 @@ use crate::error::{Error, Result};
 const BLOCK: usize = 64 * 1024;
 /// A record longer than this is taken for a quote that was never closed.
 const LONGEST_RECORD: usize = 64 << 20;
+/// Cells of a record, and columns of a table, at most: each takes memory of its own, even a blank one.
+pub(super) const MOST_CELLS: usize = 10_000;
 const SEPARATORS: [u8; 3] = [b',', b';', b'\t'];
 
 /// Reads one record after another.
@@ -155,6 +157,9 @@ impl<R: Read> Records<R> {
                     return Ok(close(fields, field, any_quoted));
                 }
                 (_, byte) if byte == self.delimiter => {
+                    if fields.len() + 1 == MOST_CELLS {
+                        return Err(too_many().at(format!("{}:{began}", self.name)));
+                    }
                     fields.push(text(std::mem::take(&mut field)));
                     state = State::FieldStart;
                 }
@@ -196,6 +201,12 @@ impl<R: Read> Records<R> {
         self.ended = got.map_err(|error| read_failure(&self.name, error))? == 0;
         Ok(())
     }
+}
+
+/// A row of more cells, or a table of more columns, than any table has.
+pub(super) fn too_many() -> Error {
+    Error::data(format!("more than {MOST_CELLS} cells in a row"))
+        .advise("mend the row, or take columns out that coding does not need")
 }
 
 enum Ended {
@@ -270,6 +281,16 @@ mod tests {
         let error = all("h,i\n1,2\n3,\"x\n4,5\n").unwrap_err();
         assert_eq!(error.exit_code(), 3);
         assert!(error.to_string().starts_with("f:3: "), "{error}");
+    }
+
+    #[test]
+    fn cells_and_bytes_of_a_record_are_bounded() {
+        let rows = |cells: usize| format!("a,b\n{}\n", vec![""; cells].join(","));
+        assert_eq!(cells(&rows(MOST_CELLS))[1].len(), MOST_CELLS);
+        let error = all(&rows(MOST_CELLS + 1)).unwrap_err();
+        assert!(error.exit_code() == 3 && error.to_string().starts_with("f:2: "), "{error}");
+        let long = format!("a,b\n{}", "x".repeat(LONGEST_RECORD + 1));
+        assert!(all(&long).unwrap_err().to_string().starts_with("f:2: a row of more than 64 MB"));
     }
 
     #[test]

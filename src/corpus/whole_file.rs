@@ -37,12 +37,18 @@ impl WholeFile {
         let mut name = path.file_name().unwrap_or_default().to_os_string();
         name.push(format!(".{}.tmp", std::process::id()));
         let temporary = path.with_file_name(name);
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(&temporary)
-            .map_err(|error| Error::writing(path, &error))?;
+        remove_abandoned(path);
+        let failed = |error: io::Error| Error::writing(path, &error);
+        let open = || OpenOptions::new().write(true).create_new(true).open(&temporary);
+        let file = match open() {
+            // Left by a killed process of the same number, or a link that somebody laid there.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                std::fs::remove_file(&temporary).and_then(|()| open()).map_err(failed)?
+            }
+            opened => opened.map_err(failed)?,
+        };
+        // Where there are no locks, what a killed process leaves is left to the user.
+        let _ = file.try_lock();
         Ok(Self { sink: Some(BufWriter::new(file)), path: path.to_path_buf(), temporary })
     }
 
@@ -56,7 +62,7 @@ impl WholeFile {
         file.finish()
     }
 
-    /// Makes what was written durable and gives it its final name.
+    /// Makes what was written durable and gives it its final name, which is durable, too.
     ///
     /// # Errors
     /// A resource error; nothing is left behind.
@@ -68,7 +74,39 @@ impl WholeFile {
         }
         std::fs::rename(&self.temporary, &self.path).map_err(failed)?;
         self.temporary.clear();
+        sync_folder_of(&self.path);
         Ok(())
+    }
+}
+
+/// Removes what killed processes left of this file: nobody would look for texts in it. A living
+/// process holds a lock on its own.
+fn remove_abandoned(path: &Path) {
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let entries = std::fs::read_dir(folder.unwrap_or(Path::new("."))).into_iter().flatten();
+    let own = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    for entry in entries.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let number = name.strip_prefix(&own).and_then(|rest| rest.strip_prefix('.'));
+        let number = number.and_then(|rest| rest.strip_suffix(".tmp"));
+        let is_temporary = number
+            .is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()));
+        if !is_temporary || !entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            continue;
+        }
+        if File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok()) {
+            // The next run tries again.
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Makes the names in the folder of a path durable: without it a power cut may take back a rename.
+/// Not every system can; the names stand without it.
+pub fn sync_folder_of(path: &Path) {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    if let Ok(folder) = File::open(parent.unwrap_or(Path::new("."))) {
+        let _ = folder.sync_all();
     }
 }
 
@@ -114,5 +152,34 @@ mod tests {
         assert!(refuse_existing(&path, true).is_ok());
         let below = path.join("b.csv");
         assert_eq!(WholeFile::create(&below).unwrap_err().exit_code(), 5);
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.csv");
+        for name in ["a.csv.123.tmp", "a.csv.x.tmp", "b.csv.123.tmp"] {
+            std::fs::write(folder.path().join(name), b"half").unwrap();
+        }
+        let living = File::create(folder.path().join("a.csv.4.tmp")).unwrap();
+        living.try_lock().unwrap();
+        WholeFile::write_all_to(&path, b"whole").unwrap();
+        let entries = std::fs::read_dir(folder.path()).unwrap().flatten();
+        let mut names: Vec<_> = entries.map(|entry| entry.file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["a.csv", "a.csv.4.tmp", "a.csv.x.tmp", "b.csv.123.tmp"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_in_the_place_of_the_temporary_file_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let [path, other] = ["a.csv", "other"].map(|name| folder.path().join(name));
+        std::fs::write(&other, b"other").unwrap();
+        let temporary = folder.path().join(format!("a.csv.{}.tmp", std::process::id()));
+        std::os::unix::fs::symlink(&other, &temporary).unwrap();
+        WholeFile::write_all_to(&path, b"whole").unwrap();
+        assert_eq!(std::fs::read(&other).unwrap(), b"other");
+        assert!(std::fs::read(&path).unwrap() == b"whole" && !path.is_symlink());
     }
 }

@@ -229,7 +229,7 @@ impl BertConfig {
     pub(super) fn first_position(&self) -> usize {
         match self.model_type.as_str() {
             "bert" | "distilbert" => 0,
-            _ => self.pad_token_id.unwrap_or(1) + 1,
+            _ => self.pad_token_id.unwrap_or(1).saturating_add(1),
         }
     }
 
@@ -249,7 +249,7 @@ impl BertConfig {
             ("type_vocab_size", self.type_vocab_size.max(usize::from(!self.has_types())), 1 << 10),
         ])?;
         check_heads(self.hidden_size, self.num_attention_heads)?;
-        if self.first_position() + 3 > self.max_position_embeddings {
+        if self.first_position().saturating_add(3) > self.max_position_embeddings {
             return Err("pad_token_id leaves too few positions for any text".into());
         }
         if self.hidden_act != "gelu" {
@@ -286,6 +286,7 @@ mod tests {
             ("\"vocab_size\":100", "\"vocab_size\":0"),
             ("\"vocab_size\":100", "\"vocab_size\":99999999999"),
             ("\"bert\"", "\"t5\""),
+            ("\"bert\"", "\"roberta\",\"pad_token_id\":18446744073709551615"),
             ("{", "["),
         ] {
             let bad = GOOD.replacen(from, to, 1);

@@ -195,8 +195,13 @@ impl<'a> Gguf<'a> {
         let mut tensors = std::collections::BTreeMap::new();
         for spec in specs {
             let name = gguf_name(&spec.name);
-            if !self.content.tensor_infos.contains_key(&name) {
+            let Some(info) = self.content.tensor_infos.get(&name) else {
                 return Err(self.bad(&format!("the tensor '{name}' is missing")));
+            };
+            // Before anything is made of the sizes that the file claims.
+            if info.shape.dims() != spec.shape {
+                let (found, asked) = (info.shape.dims(), &spec.shape);
+                return Err(self.bad(&format!("the tensor '{name}' is {found:?}, not {asked:?}")));
             }
             let damaged = |e: candle_core::Error| {
                 let what = format!("the tensor '{name}' cannot be read: {}", first_line(&e));
@@ -207,10 +212,6 @@ impl<'a> Gguf<'a> {
                 .dequantize(&Device::Cpu)
                 .and_then(|t| t.to_dtype(DType::F32))
                 .map_err(damaged)?;
-            if tensor.dims() != spec.shape {
-                let (found, asked) = (tensor.dims(), &spec.shape);
-                return Err(self.bad(&format!("the tensor '{name}' is {found:?}, not {asked:?}")));
-            }
             for (part, heads) in
                 [("q_proj", config.num_attention_heads), ("k_proj", config.key_heads())]
             {

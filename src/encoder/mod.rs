@@ -8,6 +8,7 @@ mod cache;
 mod compute;
 mod config;
 mod deberta;
+mod folder;
 mod fused;
 mod gguf;
 pub mod kernels;
@@ -34,6 +35,7 @@ pub use compute::{
 };
 pub use config::{BertConfig, EncoderConfig};
 pub use deberta::{Deberta, DebertaConfig};
+pub use folder::{LONGEST_CONFIG, LONGEST_TOKENIZER, LONGEST_WEIGHTS, Unreadable, read_within};
 pub use fused::{calibrate, quantised_shapes};
 pub use layered::Recomputed;
 pub use llama::{Llama, LlamaConfig};

@@ -6,6 +6,7 @@ mod proto;
 
 pub use charsmap::SentencePieceNormalizer;
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokenizers::{
     DecoderWrapper, ModelWrapper, PostProcessorWrapper, PreTokenizerWrapper, Tokenizer,
@@ -168,6 +169,31 @@ pub fn exact(json: &[u8], tokenizer: &Tokenizer) -> Option<SentencePieceTokenize
     Some(own)
 }
 
+/// Whether every table of characters in a tokenizer's file is as long as it says: memory is taken by what
+/// it says.
+pub fn has_sound_tables(json: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Head {
+        #[serde(default)]
+        normalizer: Value,
+    }
+    fn is_sound(value: &Value) -> bool {
+        match value {
+            Value::Object(fields) => fields.iter().all(|(name, field)| match name.as_str() {
+                "precompiled_charsmap" => {
+                    let table = field.as_str().and_then(unbase64);
+                    table.is_some_and(|table| Charsmap::parse(&table).is_some())
+                }
+                _ => is_sound(field),
+            }),
+            Value::Array(all) => all.iter().all(is_sound),
+            _ => true,
+        }
+    }
+    // A field that stands twice is an error here, while the library takes the last.
+    serde_json::from_slice(json).is_ok_and(|head: Head| is_sound(&head.normalizer))
+}
+
 /// What stands in the files that [`tokenizer_json`] makes, and nowhere else.
 const MARK: &str = r"\\A +| +\\z";
 
@@ -249,6 +275,21 @@ fn unbase64(text: &str) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tables_are_as_long_as_they_say() {
+        let file = |table: &[u8]| {
+            let table = base64(table);
+            let own = json!({"type": "Precompiled", "precompiled_charsmap": table});
+            json!({"model": {}, "normalizer": {"type": "Sequence", "normalizers": [own]}})
+                .to_string()
+        };
+        assert!(has_sound_tables(file(&[4, 0, 0, 0, 0, 0, 0, 0, 0]).as_bytes()));
+        assert!(!has_sound_tables(file(&[0xff, 0xff, 0xff, 0x7f, 0, 0, 0, 0, 0]).as_bytes()));
+        assert!(!has_sound_tables(br#"{"normalizer": {"precompiled_charsmap": 5}}"#));
+        assert!(has_sound_tables(br#"{"normalizer": null}"#) && has_sound_tables(b"{}"));
+        assert!(!has_sound_tables(br#"{"normalizer": null, "normalizer": null}"#));
+    }
 
     #[test]
     fn base64_is_that_of_the_rfc() {

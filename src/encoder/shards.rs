@@ -6,6 +6,7 @@ use std::path::Path;
 use safetensors::SafeTensors;
 use serde::Deserialize;
 
+use super::folder::{LONGEST_TOKENIZER, LONGEST_WEIGHTS, Unreadable, read_within};
 use crate::error::{Error, Result};
 
 /// The file that holds all weights.
@@ -62,16 +63,21 @@ pub fn listed(index: &[u8], place: &str) -> Result<Vec<String>> {
 /// # Errors
 /// If a file is missing or damaged, or two hold the same tensor.
 pub fn joined(folder: &Path) -> Result<Vec<u8>> {
-    let read = |name: &str| {
-        let place = folder.join(name).display().to_string();
-        std::fs::read(folder.join(name)).map_err(|e| {
-            Error::model(format!("a part of the weights cannot be read: {}", e.kind()))
-                .at(place)
+    let read = |name: &str, most: u64| {
+        read_within(folder, name, most).map_err(|why| {
+            let what = match why {
+                Unreadable::Missing => "a part of the weights is missing".to_owned(),
+                Unreadable::Refused(what) => what,
+            };
+            Error::model(what)
+                .at(folder.join(name).display().to_string())
                 .advise("download the model again")
         })
     };
-    let names = listed(&read(INDEX)?, &folder.join(INDEX).display().to_string())?;
-    let parts: Vec<Vec<u8>> = names.iter().map(|name| read(name)).collect::<Result<_>>()?;
+    let names =
+        listed(&read(INDEX, LONGEST_TOKENIZER)?, &folder.join(INDEX).display().to_string())?;
+    let parts: Vec<Vec<u8>> =
+        names.iter().map(|name| read(name, LONGEST_WEIGHTS)).collect::<Result<_>>()?;
     let mut tensors = BTreeMap::new();
     for (name, part) in names.iter().zip(&parts) {
         let bad = |what: String| {

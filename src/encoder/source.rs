@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::cache::{HubId, hub_cache};
+use super::folder::{LONGEST_CONFIG, LONGEST_TOKENIZER, LONGEST_WEIGHTS, Unreadable, read_within};
 use super::gguf::{Gguf, is_gguf};
 use super::lora::named_base;
 use super::sentencepiece::{SENTENCEPIECE, tokenizer_json};
@@ -73,7 +74,7 @@ fn weights(folder: &Path) -> Result<Cow<'static, [u8]>> {
             return Err(refuse_pickle(&pickle).at(folder.display().to_string()));
         }
     }
-    file(folder, WEIGHTS)
+    file(folder, WEIGHTS, LONGEST_WEIGHTS)
 }
 
 fn names(folder: &Path) -> impl Iterator<Item = String> {
@@ -86,11 +87,12 @@ fn tokenizer(folder: &Path) -> Result<Cow<'static, [u8]>> {
     let spm = SENTENCEPIECE.iter().map(|name| folder.join(name)).find(|path| path.is_file());
     match spm {
         Some(path) if !folder.join("tokenizer.json").is_file() => {
-            let model = file(folder, &path.file_name().unwrap_or_default().to_string_lossy())?;
-            let config = file(folder, "config.json")?;
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let model = file(folder, &name, LONGEST_TOKENIZER)?;
+            let config = file(folder, "config.json", LONGEST_CONFIG)?;
             tokenizer_json(&model, &config, &path.display().to_string()).map(Cow::Owned)
         }
-        _ => file(folder, "tokenizer.json"),
+        _ => file(folder, "tokenizer.json", LONGEST_TOKENIZER),
     }
 }
 
@@ -103,16 +105,14 @@ fn only_gguf(folder: &Path) -> Option<PathBuf> {
     found.next().filter(|_| found.next().is_none()).map(|name| folder.join(name))
 }
 
-fn file(folder: &Path, file: &str) -> Result<Cow<'static, [u8]>> {
-    let path = folder.join(file);
-    std::fs::read(&path).map(Cow::Owned).map_err(|e| {
-        let what = if e.kind() == std::io::ErrorKind::NotFound {
-            "the file is missing".to_owned()
-        } else {
-            format!("the file cannot be read: {}", e.kind())
+fn file(folder: &Path, file: &str, most: u64) -> Result<Cow<'static, [u8]>> {
+    read_within(folder, file, most).map(Cow::Owned).map_err(|why| {
+        let what = match why {
+            Unreadable::Missing => "the file is missing".to_owned(),
+            Unreadable::Refused(what) => what,
         };
         Error::model(what)
-            .at(path.display().to_string())
+            .at(folder.join(file).display().to_string())
             .advise("a model folder holds config.json, tokenizer.json and model.safetensors")
     })
 }
@@ -155,7 +155,7 @@ impl ModelFiles {
     /// If a file is missing or cannot be read.
     pub fn read(folder: &Path, name: &str) -> Result<Self> {
         if is_adapter(folder) {
-            let json = file(folder, ADAPTER_CONFIG)?;
+            let json = file(folder, ADAPTER_CONFIG, LONGEST_CONFIG)?;
             let base = named_base(&json, &folder.join(ADAPTER_CONFIG).display().to_string())?;
             let beside = folder.join(&base);
             let base = if beside.is_dir() && !is_adapter(&beside) {
@@ -170,7 +170,7 @@ impl ModelFiles {
         }
         Ok(Self {
             name: name.to_owned(),
-            config: file(folder, "config.json")?,
+            config: file(folder, "config.json", LONGEST_CONFIG)?,
             tokenizer: tokenizer(folder)?,
             weights: weights(folder)?,
             adapter: None,
@@ -184,15 +184,24 @@ impl ModelFiles {
     /// If it cannot be read, or holds no model that is known.
     pub fn gguf(path: &Path, name: &str) -> Result<Self> {
         let place = path.display().to_string();
-        let weights = std::fs::read(path).map_err(|e| {
-            Error::model(format!("the file cannot be read: {}", e.kind())).at(place.clone())
-        })?;
+        let name_in = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let weights =
+            file(folder.unwrap_or(Path::new(".")), &name_in, LONGEST_WEIGHTS)?.into_owned();
+        Self::of_gguf(weights, name, &place)
+    }
+
+    /// The files that the bytes of a GGUF file hold; `place` names it.
+    ///
+    /// # Errors
+    /// If they are damaged, or hold no model that is known.
+    pub fn of_gguf(weights: Vec<u8>, name: &str, place: &str) -> Result<Self> {
         if !is_gguf(&weights) {
             return Err(Error::model("the file is no GGUF file")
                 .at(place)
                 .advise("name a model's folder, or a GGUF file"));
         }
-        let gguf = Gguf::parse(&weights, &place)?;
+        let gguf = Gguf::parse(&weights, place)?;
         let (config, tokenizer) = (gguf.config()?, gguf.tokenizer()?);
         Ok(Self {
             name: name.to_owned(),
@@ -200,7 +209,7 @@ impl ModelFiles {
             tokenizer: Cow::Owned(tokenizer),
             weights: Cow::Owned(weights),
             adapter: None,
-            place,
+            place: place.to_owned(),
         })
     }
 
@@ -216,8 +225,8 @@ impl ModelFiles {
     /// If a file cannot be read, or the base has an adapter itself.
     pub fn adapted(folder: &Path, name: &str, base: Self) -> Result<Self> {
         let adapter = AdapterFiles {
-            config: file(folder, ADAPTER_CONFIG)?.into_owned(),
-            weights: file(folder, ADAPTER_WEIGHTS)?.into_owned(),
+            config: file(folder, ADAPTER_CONFIG, LONGEST_CONFIG)?.into_owned(),
+            weights: file(folder, ADAPTER_WEIGHTS, LONGEST_WEIGHTS)?.into_owned(),
             place: folder.display().to_string(),
         };
         base.with(name, adapter)

@@ -3,8 +3,8 @@
 use rayon::prelude::*;
 use tokenizers::{Encoding, Tokenizer};
 
-use super::sentencepiece::{SentencePieceTokenizer, exact};
-
+use super::sentencepiece::{SentencePieceTokenizer, exact, has_sound_tables};
+use crate::contained::contained;
 use crate::error::{Error, Result};
 
 /// A text as token ids, special tokens included.
@@ -39,6 +39,10 @@ pub struct Cut {
 /// not fill the memory.
 const MOST_WINDOWS: usize = 64;
 
+/// Bytes of a text that are cut into tokens, at most: a tokenizer takes hundreds of bytes of memory for
+/// each, and so many hold more tokens than are ever seen.
+const LONGEST_TEXT: usize = 1 << 20;
+
 /// A tokenizer that neither pads nor exceeds a length.
 #[derive(Clone, Debug)]
 pub struct Tokens {
@@ -59,11 +63,21 @@ impl Tokens {
         let bad = |what: String| {
             Error::model(what).at(place).advise("use the tokenizer.json that belongs to the model")
         };
-        let mut tokenizer =
-            Tokenizer::from_bytes(json).map_err(|e| bad(format!("not a tokenizer: {e}")))?;
-        tokenizer.with_padding(None);
-        tokenizer.with_truncation(None).map_err(|e| bad(format!("not a tokenizer: {e}")))?;
-        let largest = tokenizer.get_vocab(true).into_values().max().unwrap_or(0) as usize;
+        if !has_sound_tables(json) {
+            return Err(bad("not a tokenizer: it is damaged".into()));
+        }
+        // The library panics at some damages.
+        let read = contained(|| {
+            let mut tokenizer = Tokenizer::from_bytes(json).map_err(|e| e.to_string())?;
+            tokenizer.with_padding(None);
+            tokenizer.with_truncation(None).map_err(|e| e.to_string())?;
+            let largest = tokenizer.get_vocab(true).into_values().max().unwrap_or(0) as usize;
+            let exact = exact(json, &tokenizer).map(Box::new);
+            Ok::<_, String>((tokenizer, largest, exact))
+        });
+        let (tokenizer, largest, exact) = read
+            .unwrap_or_else(|| Err("it is damaged".into()))
+            .map_err(|e| bad(format!("not a tokenizer: {e}")))?;
         if largest >= vocabulary {
             return Err(bad(format!(
                 "it knows the token {largest}, the encoder has only {vocabulary} embeddings"
@@ -72,7 +86,6 @@ impl Tokens {
         if cut.longest < 3 {
             return Err(bad(format!("{} tokens are too few for any text", cut.longest)));
         }
-        let exact = exact(json, &tokenizer).map(Box::new);
         Ok(Self { tokenizer, exact, cut })
     }
 
@@ -83,11 +96,19 @@ impl Tokens {
     /// # Errors
     /// If the tokenizer fails, without telling the text.
     pub fn tokenize(&self, text: &str) -> Result<TokenizedText> {
-        let encoding = match &self.exact {
-            Some(exact) => exact.encode_fast(text, true),
-            None => self.tokenizer.encode_fast(text, true),
-        };
-        let encoding = encoding.map_err(|_| Error::model("the tokenizer failed on a text"))?;
+        let seen = &text[..text.floor_char_boundary(LONGEST_TEXT)];
+        let of_seen = self.tokens_of(seen)?;
+        let truncated = of_seen.truncated || seen.len() < text.len();
+        Ok(TokenizedText { truncated, ..of_seen })
+    }
+
+    fn tokens_of(&self, text: &str) -> Result<TokenizedText> {
+        let encoding = contained(|| match &self.exact {
+            Some(exact) => exact.encode_fast(text, true).ok(),
+            None => self.tokenizer.encode_fast(text, true).ok(),
+        });
+        let failed = || Error::model("the tokenizer failed on a text");
+        let encoding = encoding.flatten().ok_or_else(failed)?;
         let mut ids = encoding.get_ids().to_vec();
         if ids.len() > self.cut.longest {
             return Ok(match self.cut.stride {

@@ -78,6 +78,11 @@ pub fn classify(job: Job, stop: &AtomicBool, observer: &mut dyn Observer) -> Res
             .at("--review-budget")
             .advise("name a file: -o coded.csv"));
     }
+    // Before anything of it is read that becomes part of the output.
+    let input = match &job.destination {
+        Destination::File(_) => source.digest()?,
+        Destination::Stream(..) => None,
+    };
     let mut reader = source.open()?;
     let text = reader.roles(source.options())?.text;
     let bundle = &job.bundles[0];
@@ -104,14 +109,15 @@ pub fn classify(job: Job, stop: &AtomicBool, observer: &mut dyn Observer) -> Res
             return table.code(&mut reader, &mut sink, Counts::default(), stop, observer);
         }
     };
-    let plan = WorkPlan::new(job.bundles, source, job.columns, job.budget, job.kernel)?;
-    let resumed = match find_work(&places, &plan, job.force)? {
+    let work = WorkPlan::new(job.bundles, source, job.columns, job.budget, job.kernel);
+    let plan = work.of_input(input.clone());
+    let (resumed, replaces) = match find_work(&places, &plan, job.force)? {
         Work::Finished(counts) => return Ok(counts),
-        Work::Resumed(state) => Some(*state),
-        Work::Fresh => None,
+        Work::Resumed(state) => (Some(*state), false),
+        Work::Fresh { replaces } => (None, replaces),
     };
     let counts = resumed.as_ref().map(|state| state.counts).unwrap_or_default();
-    let mut sink = PartialSink::open(&places, plan, resumed, format, &heading(format))?;
+    let mut sink = PartialSink::open(&places, plan, resumed, replaces, format, &heading(format))?;
     if counts.rows > 0 {
         observer.resumed(&counts);
         if !pass_over(&mut reader, counts.rows)? {
@@ -119,7 +125,15 @@ pub fn classify(job: Job, stop: &AtomicBool, observer: &mut dyn Observer) -> Res
                 .at(reader.name().to_owned()));
         }
     }
-    match table.code(&mut reader, &mut sink, counts, stop, observer) {
+    let coded = table.code(&mut reader, &mut sink, counts, stop, observer);
+    // Else rows of two tables might stand in one.
+    let coded = coded.and_then(|counts| match source.digest()? == input {
+        true => Ok(counts),
+        false => Err(Error::data("the file changed while it was read")
+            .at(reader.name().to_owned())
+            .advise("let nothing write to it, and run the same command again")),
+    });
+    match coded {
         Ok(_) => sink.finish(),
         Err(error) => {
             // Only a lack of room, or the user's wish, can be mended with the same input.
@@ -159,9 +173,12 @@ impl Table<'_> {
         // Nothing waits in the channels, so that three windows at most are in memory.
         let (to_coder, read) = sync_channel(0);
         let (to_writer, coded) = sync_channel(0);
+        let failed = |e| Error::resource(format!("cannot start a thread: {e}"));
         std::thread::scope(|scope| {
-            scope.spawn(move || read_windows(reader, &to_coder));
-            scope.spawn(move || {
+            let thread = std::thread::Builder::new;
+            let reading = thread().spawn_scoped(scope, move || read_windows(reader, &to_coder));
+            reading.map_err(failed)?;
+            let coding = thread().spawn_scoped(scope, move || {
                 for rows in read {
                     let window = rows.and_then(|rows| self.coded(rows, stop));
                     let last = window.is_err();
@@ -170,6 +187,7 @@ impl Table<'_> {
                     }
                 }
             });
+            coding.map_err(failed)?;
             let written: Result<()> = coded.into_iter().try_for_each(|window| {
                 let (rows, texts) = window?;
                 self.write(&rows, &texts, sink, &mut counts, observer)?;

@@ -19,7 +19,10 @@ use crate::error::{Error, Result};
 /// What an output's name leads to.
 pub(super) enum Work {
     /// Nothing is done yet.
-    Fresh,
+    Fresh {
+        /// Whether an output that stands is to be replaced.
+        replaces: bool,
+    },
     /// An earlier run came this far.
     Resumed(Box<State>),
     /// An earlier run did everything; its files now have their names.
@@ -27,7 +30,7 @@ pub(super) enum Work {
 }
 
 /// Looks for unfinished work of the same plan; refuses what is in the way, unless `force`,
-/// which removes it.
+/// which discards unfinished work and has an output replaced once the new one is whole.
 ///
 /// # Errors
 /// A usage error for an output that exists, or for unfinished work of another plan.
@@ -43,21 +46,22 @@ pub(super) fn find_work(places: &Places, plan: &WorkPlan, force: bool) -> Result
                     .at(path.display().to_string())
                     .advise("choose another name for the output"));
             }
-            if path.symlink_metadata().is_ok() {
-                std::fs::remove_file(path).map_err(|e| Error::writing(path, &e))?;
-            }
         }
-        return Ok(Work::Fresh);
+        let replaces =
+            [&places.output, &places.rejects].iter().any(|path| path.symlink_metadata().is_ok());
+        return Ok(Work::Fresh { replaces });
     }
     let state = State::read(&places.state())?;
-    let finished = state.as_ref().is_some_and(|state| state.finished && state.plan == *plan);
+    let own = state.as_ref().filter(|state| state.plan == *plan);
+    let finished = own.is_some_and(|state| state.finished);
+    let replaces = own.is_some_and(|state| state.replaces);
     if !finished || places.part().exists() {
-        refuse_existing(&places.output, false)?;
+        refuse_existing(&places.output, replaces)?;
     }
     if !finished {
-        refuse_existing(&places.rejects, false)?;
+        refuse_existing(&places.rejects, replaces)?;
     }
-    let Some(state) = state else { return Ok(Work::Fresh) };
+    let Some(state) = state else { return Ok(Work::Fresh { replaces: false }) };
     let differences = state.plan.differences(plan);
     if !differences.is_empty() {
         return Err(Error::usage(format!(
@@ -68,10 +72,13 @@ pub(super) fn find_work(places: &Places, plan: &WorkPlan, force: bool) -> Result
         .advise("run the earlier command again to finish it, or --force to discard it"));
     }
     if finished && (places.part().exists() || places.output.exists()) {
-        places.settle(&state.counts)?;
+        places.settle(&state.counts, replaces)?;
         return Ok(Work::Finished(state.counts));
     }
-    Ok(if plan.is_resumable() && !finished { Work::Resumed(Box::new(state)) } else { Work::Fresh })
+    Ok(match plan.is_resumable() && !finished {
+        true => Work::Resumed(Box::new(state)),
+        false => Work::Fresh { replaces },
+    })
 }
 
 /// A table that is written to `<output>.partial/` and becomes the output when it is whole.
@@ -87,7 +94,7 @@ pub(super) struct PartialSink {
 }
 
 impl PartialSink {
-    /// Begins the work, or continues it after its last whole window.
+    /// Begins the work, or continues it after its last whole window; `replaces` as in [`State`].
     ///
     /// # Errors
     /// If the folder cannot be written, or the unfinished work is damaged.
@@ -95,6 +102,7 @@ impl PartialSink {
         places: &Places,
         plan: WorkPlan,
         resumed: Option<State>,
+        replaces: bool,
         format: Format,
         columns: &[String],
     ) -> Result<Self> {
@@ -120,6 +128,7 @@ impl PartialSink {
             reject_bytes: 0,
             counts: Counts::default(),
             finished: false,
+            replaces,
         });
         let part = cut(part, &places.part(), state.bytes)?;
         let list = cut(list, &path, state.reject_bytes)?;
@@ -174,7 +183,7 @@ impl PartialSink {
         }
         self.state.finished = true;
         self.save()?;
-        self.places.settle(&self.state.counts)?;
+        self.places.settle(&self.state.counts, self.state.replaces)?;
         Ok(self.state.counts)
     }
 

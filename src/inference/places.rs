@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 
 use super::state::Counts;
+use crate::corpus::sync_folder_of;
 use crate::error::{Error, Result};
 
 const STATE: &str = "state.json";
@@ -92,8 +93,9 @@ impl Places {
     }
 
     /// Gives finished files their names: the list of rejected rows first, so that an output
-    /// that stands has all that belongs to it. A kill in between is mended by doing it again.
-    pub fn settle(&self, counts: &Counts) -> Result<()> {
+    /// that stands has all that belongs to it. A kill in between is mended by doing it again. If they
+    /// take the place of earlier ones, a list of rejected rows that is no longer true is removed.
+    pub fn settle(&self, counts: &Counts, replaces: bool) -> Result<()> {
         let rename = |from: PathBuf, to: &Path| match std::fs::rename(&from, to) {
             Err(_) if !from.exists() => Ok(()),
             other => other.map_err(|e| Error::writing(to, &e)),
@@ -103,11 +105,10 @@ impl Places {
         }
         rename(self.chosen(), &self.part())?;
         rename(self.part(), &self.output)?;
-        let parent = self.output.parent().filter(|p| !p.as_os_str().is_empty());
-        if let Ok(folder) = File::open(parent.unwrap_or(Path::new("."))) {
-            // Not every file system can sync a folder; the names stand without it.
-            let _ = folder.sync_all();
+        if replaces && counts.rejected == 0 && self.rejects.symlink_metadata().is_ok() {
+            std::fs::remove_file(&self.rejects).map_err(|e| Error::writing(&self.rejects, &e))?;
         }
+        sync_folder_of(&self.output);
         self.discard();
         Ok(())
     }

@@ -62,13 +62,19 @@ impl Source {
             return Ok(None);
         }
         let failed = |e: std::io::Error| Error::reading(&self.path, &e);
+        if self.path.is_dir() {
+            let name = self.path.display().to_string();
+            return Err(Error::data("this is a folder, not a table").at(name));
+        }
         let mut file = File::open(&self.path).map_err(failed)?;
         let mut hash = Sha256::new();
         let mut block = vec![0; 1 << 16];
         loop {
-            match file.read(&mut block).map_err(failed)? {
-                0 => return Ok(Some(hex(&hash.finalize()))),
-                n => hash.update(&block[..n]),
+            match file.read(&mut block) {
+                Ok(0) => return Ok(Some(hex(&hash.finalize()))),
+                Ok(n) => hash.update(&block[..n]),
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(failed(error)),
             }
         }
     }

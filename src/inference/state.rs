@@ -49,22 +49,19 @@ pub(super) struct WorkPlan {
 }
 
 impl WorkPlan {
-    /// The plan of coding this source with these bundles.
-    ///
-    /// # Errors
-    /// If the source cannot be read.
+    /// The plan of coding a source that can be read only once with these bundles.
     pub fn new(
         bundles: &[Bundle],
         source: &Source,
         columns: &ColumnOptions,
         budget: Option<u64>,
         kernel: &str,
-    ) -> Result<Self> {
+    ) -> Self {
         let read = source.options().clone();
-        Ok(Self {
+        Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             kernel: kernel.to_owned(),
-            input: source.digest()?,
+            input: None,
             bundle: bundles.iter().map(Bundle::digest).collect::<Vec<_>>().join(" "),
             codebook: bundles[0].codebook().digest(),
             format: read.format,
@@ -74,7 +71,12 @@ impl WorkPlan {
             redaction: read.redaction.map(|redaction| redaction.digest()),
             columns: columns.clone(),
             budget,
-        })
+        }
+    }
+
+    /// The same plan for an input of this SHA-256; none for what can be read only once.
+    pub fn of_input(self, input: Option<String>) -> Self {
+        Self { input, ..self }
     }
 
     /// Whether the work can be taken up again.
@@ -115,6 +117,9 @@ pub(super) struct State {
     pub counts: Counts,
     /// Nothing is left but to give the files their names.
     pub finished: bool,
+    /// Whether an output that stands, and its list of rejected rows, are to be replaced.
+    #[serde(default)]
+    pub replaces: bool,
 }
 
 impl State {
@@ -202,7 +207,14 @@ mod tests {
         let path = folder.path().join("state.json");
         assert!(State::read(&path).unwrap().is_none());
         let counts = Counts { rows: 3, ..Counts::default() };
-        let state = State { plan: plan(), bytes: 7, reject_bytes: 1, counts, finished: false };
+        let state = State {
+            plan: plan(),
+            bytes: 7,
+            reject_bytes: 1,
+            counts,
+            finished: false,
+            replaces: true,
+        };
         state.write(&path).unwrap();
         assert_eq!(State::read(&path).unwrap(), Some(state));
         std::fs::write(&path, "{").unwrap();

@@ -18,7 +18,10 @@ pub(super) fn read_window(reader: &mut TableReader) -> Result<Vec<Row>> {
     while bytes < WINDOW_BYTES
         && let Some(row) = reader.next_row()?
     {
-        bytes += row.cells.iter().map(String::len).sum::<usize>();
+        // A blank cell takes memory, too, and a row that cannot be used as much as any.
+        let cells = row.cells.iter().map(|cell| cell.len() + size_of::<String>()).sum::<usize>();
+        let span = reader.span();
+        bytes += cells.max(usize::try_from(span.end - span.start).unwrap_or(usize::MAX));
         let last = row.number % WINDOW_ROWS == 0;
         rows.push(row);
         if last {

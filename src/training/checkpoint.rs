@@ -1,6 +1,7 @@
 //! The folder of a run: its plan, and checkpoints from which it continues.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
@@ -13,12 +14,20 @@ use crate::error::{Error, Result};
 
 const CHECKPOINT: &str = "checkpoint.safetensors";
 const STATE: &str = "state";
+/// Its presence says that the training takes the place of an earlier one, whose bundle still stands.
+const REPLACES: &str = "replaces";
 
 /// `<bundle>.run/`: everything about a training that its bundle does not hold.
 #[derive(Clone, Debug)]
 pub struct RunFolder {
     folder: PathBuf,
 }
+
+/// Keeps other processes from the training of a run folder for as long as it lives.
+#[derive(Debug)]
+pub struct RunLock(
+    #[allow(dead_code, reason = "the lock goes when the file is closed")] Option<File>,
+);
 
 /// Where a training stands.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -67,6 +76,46 @@ impl RunFolder {
         WholeFile::write_all_to(&self.file(name), bytes)
     }
 
+    /// Takes the folder, which is made if it is not there, for this process alone.
+    ///
+    /// # Errors
+    /// If another process has it, or it cannot be made.
+    pub fn lock(&self) -> Result<RunLock> {
+        std::fs::create_dir_all(&self.folder).map_err(|e| Error::writing(&self.folder, &e))?;
+        // Systems on which a folder cannot be opened, or not be locked, go without.
+        let Ok(folder) = File::open(&self.folder) else { return Ok(RunLock(None)) };
+        match folder.try_lock() {
+            Err(TryLockError::WouldBlock) => Err(Error::usage("this output is being written")
+                .at(self.folder.with_extension("").display().to_string())
+                .advise("wait for the other run, or choose another name")),
+            _ => Ok(RunLock(Some(folder))),
+        }
+    }
+
+    /// Empties the folder, so that a training begins anew; if it `replaces` an earlier bundle, that
+    /// stays until the new one is whole.
+    ///
+    /// # Errors
+    /// If something cannot be removed.
+    pub fn clear(&self, replaces: bool) -> Result<()> {
+        let failed = |path: &Path, e: std::io::Error| Error::writing(path, &e);
+        let entries = std::fs::read_dir(&self.folder).map_err(|e| failed(&self.folder, e))?;
+        for entry in entries {
+            let path = entry.map_err(|e| failed(&self.folder, e))?.path();
+            let removed = match path.is_dir() && !path.is_symlink() {
+                true => std::fs::remove_dir_all(&path),
+                false => std::fs::remove_file(&path),
+            };
+            removed.map_err(|e| failed(&path, e))?;
+        }
+        if replaces { self.write(REPLACES, b"") } else { Ok(()) }
+    }
+
+    /// Whether an unfinished training here takes the place of a bundle that still stands.
+    pub fn replaces(&self) -> bool {
+        self.file(REPLACES).exists()
+    }
+
     /// Opens the folder for this plan. Returns whether an earlier run of the same plan is to be
     /// continued.
     ///
@@ -74,7 +123,7 @@ impl RunFolder {
     /// If a run of another plan is in the way: what differs is named.
     pub fn open(&self, plan: &Plan) -> Result<bool> {
         let file = self.file("plan.json");
-        if let Ok(text) = std::fs::read(&file) {
+        if let Some(text) = there(&file)? {
             let found: Plan = serde_json::from_slice(&text).map_err(|_| {
                 Error::usage("this is not the plan of a training")
                     .at(file.display().to_string())
@@ -117,6 +166,7 @@ impl RunFolder {
 
     /// Removes checkpoints once they are no longer needed.
     pub fn remove_checkpoints(&self) {
+        let _ = std::fs::remove_file(self.file(REPLACES));
         for entry in std::fs::read_dir(&self.folder).into_iter().flatten().flatten() {
             if entry.path().extension().is_some_and(|e| e == "safetensors") {
                 let _ = std::fs::remove_file(entry.path());
@@ -139,7 +189,7 @@ impl RunFolder {
 
     pub(super) fn load(&self) -> Result<Option<(State, HashMap<String, Tensor>)>> {
         let path = self.file(CHECKPOINT);
-        let Ok(bytes) = std::fs::read(&path) else { return Ok(None) };
+        let Some(bytes) = there(&path)? else { return Ok(None) };
         let damaged = || {
             Error::model("the checkpoint is damaged")
                 .at(path.display().to_string())
@@ -176,6 +226,16 @@ impl RunFolder {
     }
 }
 
+/// The bytes of a file; `None` if there is none. One that cannot be read must not be taken for none:
+/// the training would begin anew over it.
+fn there(path: &Path) -> Result<Option<Vec<u8>>> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::reading(path, &error)),
+    }
+}
+
 fn json(value: &impl Serialize) -> Result<Vec<u8>> {
     serde_json::to_vec_pretty(value)
         .map_err(|e| Error::resource(format!("the state cannot be written: {e}")))
@@ -209,6 +269,35 @@ mod tests {
         let error = run.open(&plan(2)).unwrap_err();
         assert_eq!(error.exit_code(), 2);
         assert!(error.to_string().contains("seed"));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_taken_for_absent() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunFolder::of(&folder.path().join("bundle"));
+        // A folder is there and cannot be read as a file.
+        std::fs::create_dir_all(run.file("plan.json")).unwrap();
+        assert_eq!(run.open(&plan(1)).unwrap_err().exit_code(), 3);
+        std::fs::create_dir_all(run.file(CHECKPOINT)).unwrap();
+        assert_eq!(run.load().unwrap_err().exit_code(), 3);
+    }
+
+    #[test]
+    fn one_process_at_a_time_and_what_stood_is_emptied() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunFolder::of(&folder.path().join("bundle"));
+        let first = run.lock().unwrap();
+        let error = run.lock().unwrap_err();
+        assert!(error.exit_code() == 2 && error.to_string().contains("bundle:"), "{error}");
+        drop(first);
+        let _lock = run.lock().unwrap();
+        run.open(&plan(1)).unwrap();
+        std::fs::create_dir_all(run.file("folds-2/1")).unwrap();
+        assert!(!run.replaces());
+        run.clear(true).unwrap();
+        assert!(run.replaces() && std::fs::read_dir(run.path()).unwrap().count() == 1);
+        run.remove_checkpoints();
+        assert!(!run.replaces());
     }
 
     #[test]

@@ -22,7 +22,7 @@ mod soup;
 mod strategies;
 mod vocabulary;
 
-pub use checkpoint::RunFolder;
+pub use checkpoint::{RunFolder, RunLock};
 pub use embedded_heads::{initial_heads, train_frozen};
 pub use example::{Example, Examples};
 pub use lexical_heads::fit_lexical;

@@ -78,7 +78,7 @@ mod tests {
             }
         }
         let again = reinitialised(&config, &before, 2, Randomness::new(3)).unwrap();
-        let name = config.tensors().into_iter().filter(|s| s.shape.len() > 1).last().unwrap().name;
+        let name = config.tensors().into_iter().rfind(|s| s.shape.len() > 1).unwrap().name;
         assert_eq!(values(&after, &name), values(&again, &name));
         let other = reinitialised(&config, &before, 2, Randomness::new(4)).unwrap();
         assert_ne!(values(&after, &name), values(&other, &name));

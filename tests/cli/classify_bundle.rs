@@ -67,3 +67,24 @@ fn no_bundle_at_all_is_said() {
 fn refuses_nothing_else(folder: &Folder) {
     assert!(!folder.path("o.csv").exists() && !folder.path("o.csv.partial").exists());
 }
+
+#[cfg(unix)]
+#[test]
+fn files_outside_a_bundle_are_not_part_of_it() {
+    let folder = study();
+    folder.file("t.csv", "id,text\n1,zanzibar\n");
+    for file in FILES {
+        let (inside, outside) = (folder.path(&format!("b/{file}")), folder.path("outside"));
+        std::fs::rename(&inside, &outside).unwrap();
+        std::os::unix::fs::symlink("../outside", &inside).unwrap();
+        let ran = folder.run(&["classify", "b", "t.csv", "-o", "o.csv"]);
+        ran.exits(4).says(&[file, "outside its folder"]).keeps_quiet_about("zanzibar");
+        std::fs::remove_file(&inside).unwrap();
+        // What would be waited for without an end.
+        assert!(std::process::Command::new("mkfifo").arg(&inside).status().unwrap().success());
+        folder.run(&["classify", "b", "t.csv", "-o", "o.csv"]).exits(4).says(&[file, "no file"]);
+        std::fs::remove_file(&inside).unwrap();
+        std::fs::rename(&outside, &inside).unwrap();
+    }
+    folder.run(&["classify", "b", "t.csv", "-o", "o.csv"]).exits(0);
+}

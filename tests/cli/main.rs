@@ -21,6 +21,8 @@ mod doctor;
 mod encoders;
 mod evaluate;
 mod export;
+#[cfg(unix)]
+mod faults;
 mod folds;
 mod forget;
 mod heads;

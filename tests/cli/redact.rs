@@ -114,3 +114,24 @@ fn standard_output_gets_the_table_and_nothing_else() {
     assert_eq!(ran.stdout.lines().count(), 4);
     assert!(!folder.entries().contains(&"-".to_owned()));
 }
+
+#[test]
+fn check_counts_what_is_masked() {
+    let folder = folder();
+    let coded = TABLE.replace(",note\n", ",experience,attitude,topics\n");
+    let coded = [",x\n", ",y\n", ",@kira_blue\n"]
+        .iter()
+        .fold(coded, |coded, note| coded.replace(note, ",off_topic,,\n"));
+    folder.file("coded.csv", coded);
+    let args = ["check", "llm-mental-health", "coded.csv"];
+    let masking = [&args[..], &["--redact", "--names", "names.txt"]].concat();
+    let ran = folder.run(&masking);
+    ran.prints(&["2 of 3 rows hold something to mask", "email", "phone", "handle", "user", "name"]);
+    for secret in SECRETS {
+        ran.keeps_quiet_about(secret);
+    }
+    let masked = folder.run(&[&masking[..], &["--json"]].concat()).json()["masked"].clone();
+    assert_eq!((masked["rows"].as_u64(), masked["rows_masked"].as_u64()), (Some(3), Some(2)));
+    assert_eq!(masked["counts"]["name"], 1);
+    folder.run(&args).keeps_quiet_about("to mask");
+}

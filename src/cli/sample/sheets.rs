@@ -9,7 +9,9 @@ use super::SampleArgs;
 use super::corpus::Frame;
 use super::expected::{self, HalfWidth};
 use crate::codebook::Codebook;
-use crate::corpus::{Drawn, Format, Row, TableReader, TableWriter, shuffled};
+use crate::corpus::{
+    Drawn, Format, Row, TableReader, TableWriter, WholeFile, replace_folder, shuffled,
+};
 use crate::error::{Error, Result};
 
 /// One row of the sample with what the corpus says of it.
@@ -41,16 +43,13 @@ pub fn write(
         std::fs::create_dir_all(&folder).map_err(failed)?;
         let keep = kept(codebook, frame, &chosen);
         let safe = args.spreadsheet.is_safe();
-        put(&folder.join("sample.csv"), &keep.0, &keep.1, safe).map_err(failed)?;
+        put(&folder.join("sample.csv"), &keep.0, &keep.1, safe)?;
         for (name, header, rows) in sheets(args, codebook, &chosen, seed) {
-            put(&folder.join(name), &header, &rows, safe).map_err(failed)?;
+            put(&folder.join(name), &header, &rows, safe)?;
         }
         let design = design(args, codebook, frame, drawn, widths, seed);
-        std::fs::write(folder.join("design.json"), format!("{design:#}\n")).map_err(failed)?;
-        if args.force && output.is_dir() {
-            std::fs::remove_dir_all(output).map_err(failed)?;
-        }
-        std::fs::rename(&folder, output).map_err(failed)
+        WholeFile::write_all_to(&folder.join("design.json"), format!("{design:#}\n").as_bytes())?;
+        replace_folder(&folder, output)
     };
     let done = finish();
     if done.is_err() {
@@ -60,17 +59,18 @@ pub fn write(
     done
 }
 
-fn put(path: &Path, header: &[String], rows: &[Vec<String>], safe: bool) -> std::io::Result<()> {
+fn put(path: &Path, header: &[String], rows: &[Vec<String>], safe: bool) -> Result<()> {
+    let failed = |error: std::io::Error| Error::writing(path, &error);
     let mut bytes = Vec::new();
     let format = Format::Csv { delimiter: b',' };
     // Headings are names of ids, texts and tiers.
-    let mut writer = TableWriter::new(&mut bytes, format, header)?.harmless(safe);
+    let mut writer = TableWriter::new(&mut bytes, format, header).map_err(failed)?.harmless(safe);
     for cells in rows {
         let row = Row { number: 1, line: 1, cells: cells.clone(), json: None, defect: None };
-        writer.write(&row, &[])?;
+        writer.write(&row, &[]).map_err(failed)?;
     }
-    writer.finish()?;
-    std::fs::write(path, bytes)
+    writer.finish().map_err(failed)?;
+    WholeFile::write_all_to(path, &bytes)
 }
 
 /// Reads the corpus again for the rows that were drawn.

@@ -10,7 +10,7 @@ fn row(number: u64, defect: Option<Defect>) -> Row {
 
 fn open(places: &Places, resumed: Option<State>) -> PartialSink {
     let columns = ["text".to_owned(), "status".to_owned()];
-    PartialSink::open(places, WorkPlan::invented(), resumed, CSV, &columns).unwrap()
+    PartialSink::open(places, WorkPlan::invented(), resumed, false, CSV, &columns).unwrap()
 }
 
 fn write(sink: &mut PartialSink, numbers: std::ops::Range<u64>) {
@@ -105,7 +105,7 @@ fn unchosen() -> (TempDir, Places) {
 fn begun(places: &Places, resumed: Option<State>) -> PartialSink {
     let columns = ["text", "status", "reason"].map(String::from);
     let (plan, is_new) = (WorkPlan::invented().with_budget(1), resumed.is_none());
-    let mut sink = PartialSink::open(places, plan, resumed, CSV, &columns).unwrap();
+    let mut sink = PartialSink::open(places, plan, resumed, false, CSV, &columns).unwrap();
     for number in (1..5).filter(|_| is_new) {
         let cells = [("status", "ok".to_owned()), ("reason", String::new())];
         sink.row(&row(number, None), &cells).unwrap();
@@ -134,7 +134,7 @@ fn a_kill_while_rows_are_chosen_is_mended() {
         let counts = match find() {
             Work::Resumed(state) => begun(&places, Some(*state)).finish().unwrap(),
             Work::Finished(counts) => counts,
-            Work::Fresh => panic!("the work is lost"),
+            Work::Fresh { .. } => panic!("the work is lost"),
         };
         let found = std::fs::read_to_string(&places.output).unwrap();
         assert!(found.contains("t2,review,budget\n"), "{found}");
@@ -154,7 +154,8 @@ fn a_part_that_is_too_short_is_refused() {
     std::fs::write(places.part(), "te").unwrap();
     let Work::Resumed(state) = find(&places) else { panic!("nothing to resume") };
     let columns = ["text".to_owned()];
-    let error = PartialSink::open(&places, WorkPlan::invented(), Some(*state), CSV, &columns);
+    let error =
+        PartialSink::open(&places, WorkPlan::invented(), Some(*state), false, CSV, &columns);
     assert_eq!(error.err().map(|e| e.exit_code()), Some(2));
 }
 
@@ -163,8 +164,36 @@ fn a_stream_begins_anew() {
     let folder = tempfile::tempdir().unwrap();
     let places = Places::new(&folder.path().join("o.csv"));
     let plan = || WorkPlan::invented().with_input(None);
-    drop(PartialSink::open(&places, plan(), None, CSV, &["text".to_owned()]).unwrap());
-    assert!(matches!(find_work(&places, &plan(), false), Ok(Work::Fresh)));
+    drop(PartialSink::open(&places, plan(), None, false, CSV, &["text".to_owned()]).unwrap());
+    assert!(matches!(find_work(&places, &plan(), false), Ok(Work::Fresh { .. })));
     let other = find_work(&places, &WorkPlan::invented(), false);
     assert_eq!(other.err().map(|e| e.exit_code()), Some(2));
+}
+
+#[test]
+fn what_is_to_be_replaced_stands_until_the_new_is_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let places = Places::new(&folder.path().join("o.csv"));
+    for old in [&places.output, &places.rejects] {
+        std::fs::write(old, "old").unwrap();
+    }
+    let stands = |path: &Path| std::fs::read_to_string(path).unwrap() == "old";
+    let plan = WorkPlan::invented;
+    assert!(find_work(&places, &plan(), false).is_err());
+    let Ok(Work::Fresh { replaces }) = find_work(&places, &plan(), true) else {
+        panic!("in the way")
+    };
+    let columns = ["text".to_owned(), "status".to_owned()];
+    let mut sink = PartialSink::open(&places, plan(), None, replaces, CSV, &columns).unwrap();
+    write(&mut sink, 3..5);
+    sink.commit(&Counts { rows: 2, ..Counts::default() }).unwrap();
+    drop(sink);
+    assert!(stands(&places.output) && stands(&places.rejects));
+    // It goes on without --force, too, but nothing else does.
+    assert!(find_work(&places, &plan().with_input(Some("y")), false).is_err());
+    let Work::Resumed(state) = find(&places) else { panic!("nothing to resume") };
+    let sink = PartialSink::open(&places, plan(), Some(*state), false, CSV, &columns).unwrap();
+    sink.finish().unwrap();
+    assert_eq!(std::fs::read_to_string(&places.output).unwrap(), "text,status\nt3,ok\nt4,ok\n");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no row was rejected");
 }
