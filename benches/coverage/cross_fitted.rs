@@ -93,14 +93,14 @@ pub fn simulate(
     let (mut x, mut d, mut model_x, mut model_d) = (vec![], vec![], vec![], vec![]);
     let mut cluster = Vec::new();
     let (mut carry, mut counted) = (0.0, 0.0);
-    for row in 0..ROWS {
-        let own = if is_gold[row] { say(row, fold(row)) } else { mean(row) };
+    for (row, &is_gold) in is_gold.iter().enumerate() {
+        let own = if is_gold { say(row, fold(row)) } else { mean(row) };
         rest.add(1.0, own.0, own.1);
         let truth_d = f64::from(u8::from(is_asked(row)));
         let truth_x = truth_d * f64::from(u8::from(label.truth[row]));
         carry += truth_x;
         counted += truth_d;
-        if is_gold[row] {
+        if is_gold {
             x.push(truth_x);
             d.push(truth_d);
             model_x.push(own.0);
@@ -181,8 +181,9 @@ fn solve(mut matrix: [[f64; FEATURES]; FEATURES], mut right: Features) -> Featur
     for at in 0..FEATURES {
         for below in at + 1..FEATURES {
             let part = matrix[below][at] / matrix[at][at];
-            for column in at..FEATURES {
-                matrix[below][column] -= part * matrix[at][column];
+            let pivot = matrix[at];
+            for (value, pivot) in matrix[below].iter_mut().zip(pivot).skip(at) {
+                *value -= part * pivot;
             }
             right[below] -= part * right[at];
         }
