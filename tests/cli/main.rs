@@ -34,6 +34,7 @@ mod redact;
 mod report;
 mod review;
 mod samples;
+mod shares;
 mod shipped;
 mod sources;
 mod split;
