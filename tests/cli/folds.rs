@@ -231,6 +231,22 @@ fn rows_that_trained_correct_shares_by_their_out_of_fold_codes() {
     assert_eq!((count("out_of_fold"), count("gold"), count("used")), (24, 36, 9));
     assert_eq!(json["rows"][0]["n_gold"], 36);
     assert!(json["rows"][0]["estimate"].is_f64());
+    // Shares among those asked, or with another answer, rest on what the folds' models say by themselves.
+    let header = folder.read("by-folds.csv").lines().next().unwrap().to_owned();
+    assert!(header.contains("experience__fold1") && header.contains("topics__fold3"), "{header}");
+    assert!(!folder.read("by-one.csv").contains("__fold1"));
+    let of = |json: &serde_json::Value, of: &str| {
+        let all = json["rows"].as_array().unwrap();
+        let own = all.iter().filter(|row| row["of"] == of && row["primary"] == true);
+        own.cloned().collect::<Vec<serde_json::Value>>()
+    };
+    assert!(!of(&json, "asked").is_empty() && !of(&json, "all").is_empty());
+    let among: Vec<&str> = [&oof[..], &["--among", "experience=personal_use"]].concat();
+    let ran = shares("by-folds.csv", &among);
+    let among = ran.exits(0).keeps_quiet_about("NaN").json();
+    let own = of(&among, "experience=personal_use");
+    assert!(own.iter().any(|row| row["tier"] == "attitude" && row["n_gold"].as_u64() > Some(0)));
+    assert_eq!(among["counts"]["out_of_fold"], 24);
     // Without them the rows that trained estimate nothing.
     let json = shares("by-folds.csv", &[]).exits(0).json();
     assert_eq!(json["counts"]["gold"], 12);

@@ -38,6 +38,7 @@ mod redact;
 mod report;
 mod review;
 mod samples;
+mod shares;
 mod shipped;
 mod sources;
 mod split;

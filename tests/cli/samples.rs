@@ -107,6 +107,48 @@ fn how_many_rows_are_needed_is_told() {
     // A quarter of 200 rows: 72.03 / (1 + 71.03 / 200).
     assert_eq!(json["needed"]["rows"], 54);
     assert!(json["expected"][0]["half_width"].as_f64().unwrap() > 0.08);
+    assert!(json["needed"]["with_model"].is_null(), "nothing is promised without a table");
+    folder.run(&args("personal_use", "0.1")[..9]).exits(0).prints(&["is not known"]);
+    // 20 carry it, of which the model finds 15; of 80 others it gives 8 the label.
+    let says = |yes: bool| if yes { "personal_use" } else { "off_topic" };
+    let answers: String = (0..100)
+        .map(|row| {
+            let (gold, model) = (row < 20, row < 15 || (20..28).contains(&row));
+            format!("{row},{},{},{}\n", says(gold), says(gold), says(model))
+        })
+        .collect();
+    folder.file(
+        "answers.csv",
+        format!("id,experience,experience__oracle,experience__pipeline\n{answers}"),
+    );
+    let mut checked = args("personal_use", "0.1");
+    checked.extend(["--checked", "answers.csv"]);
+    let json = folder.run(&checked).exits(0).json();
+    let own = &json["needed"]["with_model"];
+    // Sensitivity 0.75 and 0.1 of the others at a quarter: 0.65 · √(0.1875 / (0.2625 · 0.7375)).
+    let correlation = 0.65 * (0.1875f64 / (0.2625 * 0.7375)).sqrt();
+    assert!((own["correlation"].as_f64().unwrap() - correlation).abs() < 1e-12, "{own}");
+    let left = 72.03 * (1.0 - correlation * correlation);
+    let least = (left / (1.0 + (left - 1.0) / 200.0)).ceil().max(40.0);
+    assert_eq!((own["rows"].as_f64(), own["checked"].as_u64()), (Some(least), Some(100)));
+    assert!(
+        own["rows_at_lower"].as_u64() <= Some(54)
+            && own["rows_at_lower"].as_u64() >= own["rows"].as_u64()
+    );
+    assert_eq!(json["needed"]["rows"], 54);
+    // The same rows as oof.csv has them.
+    let oof = folder.read("answers.csv").replacen(
+        "experience,experience__oracle,experience__pipeline",
+        "experience__gold,experience__oracle,experience",
+        1,
+    );
+    folder.file("answers.csv", oof);
+    assert_eq!(&folder.run(&checked).exits(0).json()["needed"]["with_model"], own);
+    let few: String = folder.read("answers.csv").lines().skip(12).collect::<Vec<&str>>().join("\n");
+    folder
+        .file("answers.csv", format!("id,experience__gold,experience__oracle,experience\n{few}\n"));
+    assert!(folder.run(&checked).exits(0).json()["needed"]["with_model"].is_null());
+    folder.run(&[&args("personal_use", "0.1")[..], &["--checked", "c.csv"]].concat()).exits(3);
     folder.run(&args("personal_usage", "0.1")).exits(2).says(&["personal_use"]);
     folder.run(&args("attitude=positive", "0.9")).exits(2);
     folder.run(&ARGS[..4]).exits(2);
