@@ -16,8 +16,8 @@ use super::verified::{VERIFIED, tell_precision};
 use super::{Global, Outcome};
 use crate::codebook::Codebook;
 use crate::corpus::{
-    Answer, Codings, CodingsRequest, Format, GOLD, Row, TableWriter, WholeFile, read_codings,
-    refuse_existing,
+    Answer, Codings, CodingsRequest, Format, GOLD, Row, TableReader, TableWriter, WholeFile,
+    read_codings, refuse_existing,
 };
 use crate::error::{Error, Result, nearest, shown};
 use crate::inference::fold_coder;
@@ -149,6 +149,11 @@ pub fn run(args: &PrevalenceArgs, global: &Global) -> Result<Outcome> {
     let mut coders = vec![args.coder.clone().unwrap_or_else(|| GOLD.to_owned())];
     let mut numbers = Vec::new();
     if let Some((_, folds)) = &held_out {
+        let last = format!("{}__{}", codebook.tiers[0].name, fold_coder(*folds));
+        let table = TableReader::open(&args.corpus, &args.input.options())?;
+        if !table.columns().contains(&last) {
+            return Err(no_pair(&args.corpus));
+        }
         coders.extend((1..=*folds).map(fold_coder));
         numbers = score_columns(&codebook);
     }
@@ -247,6 +252,15 @@ fn read_held_out(oof: &Path, codebook: &Codebook) -> Result<(Codings, usize)> {
     Ok((held_out, folds as usize))
 }
 
+/// Out-of-fold codes go with one corpus alone.
+fn no_pair(corpus: &Path) -> Error {
+    Error::usage(
+        "the corpus is not, byte for byte, a table that the mean of these folds' models coded",
+    )
+    .at(corpus.display().to_string())
+    .advise("code it again: confide classify BUNDLE … --folds --probabilities")
+}
+
 /// The corpus's probabilities, and in place of them the out-of-fold ones of the rows that trained.
 fn scores(
     oof: &Path,
@@ -258,11 +272,7 @@ fn scores(
 ) -> Result<Scores> {
     let run = oof.parent().unwrap_or(Path::new(""));
     if !coded_by_folds(run).contains(&corpus.tables[0].digest) {
-        return Err(Error::usage(
-            "the corpus is not, byte for byte, a table that the mean of these folds' models coded",
-        )
-        .at(args.corpus.display().to_string())
-        .advise("code it again: confide classify BUNDLE … --folds --probabilities"));
+        return Err(no_pair(&args.corpus));
     }
     let places: HashMap<&str, usize> =
         corpus.ids.iter().enumerate().map(|(row, id)| (id.as_str(), row)).collect();

@@ -154,9 +154,11 @@ impl Context<'_> {
         let again = found.as_ref();
         let (vectors, loss) = match epoch {
             Some(epoch) if self.by_pairs(epoch) => {
-                // Every tensor needs a gradient; that of the heads is zero.
+                // Every tensor needs a gradient; that of the heads is zero. A factor that is a number
+                // would be left out of the backward pass.
                 let (vectors, logits) = self.pass("dropout", epoch, shard, again)?;
-                (vectors, (self.loss(&logits, shard, sums)? * 0.0)?)
+                let loss = self.loss(&logits, shard, sums)?;
+                (vectors, loss.mul(&loss.zeros_like()?)?)
             }
             Some(epoch) if self.recipe.consistency > 0.0 => {
                 self.two_passes(shard, sums, epoch, again)?
