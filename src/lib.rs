@@ -7,6 +7,8 @@
 
 pub mod contained;
 pub mod error;
+#[cfg(test)]
+mod properties;
 
 pub mod codebook;
 

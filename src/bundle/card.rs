@@ -217,20 +217,20 @@ fn doubt(decisions: &Decisions) -> String {
         }
     };
     if let Some(sets) = &decisions.sets {
-        out += match sets.fitted_on {
+        let basis = match sets.fitted_on {
             FittedOn::OutOfFold => {
-                "\n`confide classify --sets 0.9` lists every answer that may be right. Its sets rest on \
-                 rows as models answered that had not seen them: 1 - 2 alpha are guaranteed to hold \
-                 the gold, 1 - alpha are observed to. That is an average over all texts of this \
-                 kind, of no single label or platform.\n"
+                "rows as models answered that had not seen them: 1 - 2 alpha are guaranteed to hold \
+                 the gold, 1 - alpha are observed to"
             }
             FittedOn::Validation => {
-                "\n`confide classify --sets 0.9` lists every answer that may be right. Its sets rest on \
-                 the validation rows, on which other choices rest as well, so that 1 - alpha is \
-                 approximate and nothing is guaranteed. It is an average over all texts of this \
-                 kind, of no single label or platform.\n"
+                "the validation rows, on which other choices rest as well, so that 1 - alpha is \
+                 approximate and nothing is guaranteed"
             }
         };
+        out += &format!(
+            "\n`confide classify --sets 0.9` lists every answer that may be right. Its sets rest on \
+             {basis}. It is an average over all texts of this kind, of no single label or platform.\n"
+        );
     }
     out
 }

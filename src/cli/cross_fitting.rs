@@ -7,9 +7,10 @@ use std::sync::atomic::AtomicBool;
 use serde_json::{Value, json};
 
 use super::messages::Messages;
+use super::recipe_choice::share;
 use super::sandbox::Sandbox;
 use super::table::Table;
-use super::train::{MARGINS, RUN_RECORD, Request, share, train_bundle};
+use super::train::{MARGINS, RUN_RECORD, Request, train_bundle};
 use super::training_rows::{Rows, teaches, tied};
 use crate::bundle::{Bundle, CrossValidation, TierFigures};
 use crate::codebook::{Code, Codebook};
@@ -257,7 +258,7 @@ impl Figures<'_> {
 }
 
 /// Mean and standard deviation (n - 1) of the values there are.
-fn spread(values: &[Option<f64>]) -> (Option<f64>, Option<f64>) {
+pub(super) fn spread(values: &[Option<f64>]) -> (Option<f64>, Option<f64>) {
     let known: Vec<f64> = values.iter().flatten().copied().collect();
     let n = known.len() as f64;
     if known.is_empty() {

@@ -249,15 +249,10 @@ struct Study<'a> {
 impl Study<'_> {
     fn request<'w>(&self, weights: Option<&'w [f64]>) -> Request<'w> {
         Request {
-            by: None,
-            weight: None,
             weights,
-            among: None,
             target: Target::Process,
             simple_random: self.args.design.is_some(),
-            scores: None,
-            strata: None,
-            verified: None,
+            ..Request::default()
         }
     }
 

@@ -197,7 +197,6 @@ pub fn run(args: &PrevalenceArgs, global: &Global) -> Result<Outcome> {
     let request = Request {
         by: args.by.as_deref(),
         weight: args.weight.as_deref(),
-        weights: None,
         among,
         target: match args.target {
             TargetArg::Corpus => Target::Corpus,
@@ -207,6 +206,7 @@ pub fn run(args: &PrevalenceArgs, global: &Global) -> Result<Outcome> {
         scores: scores.as_ref(),
         strata: args.strata.as_deref(),
         verified: verified.as_ref(),
+        ..Request::default()
     };
     let found = estimate(&codebook, &corpus, &gold, &request, &args.corpus)?;
     for line in account(&found, &request) {

@@ -240,15 +240,9 @@ fn estimate_shares(study: &Study, codebook: &Codebook) -> Result<()> {
     };
     let (corpus, gold) = (read(&study.coded)?, read(&study.coded_rows)?);
     let request = shares::Request {
-        by: None,
-        weight: None,
-        weights: None,
-        among: None,
         target: Target::Process,
         simple_random: true,
-        scores: None,
-        strata: None,
-        verified: None,
+        ..shares::Request::default()
     };
     let found = prevalence::estimate(codebook, &corpus, &gold, &request, &study.coded)?;
     prevalence::write_csv(&study.prevalence, &found)?;

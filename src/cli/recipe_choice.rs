@@ -3,25 +3,70 @@
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
-use super::cross_fitting::{own_bundle, say};
+use super::cross_fitting::{own_bundle, say, spread};
 use super::messages::Messages;
 use super::sandbox::Sandbox;
 use super::table::Table;
 use super::train::{Request, train_bundle};
-use super::training_rows::{Rows, tied};
+use super::training_rows::{Rows, tenth, tied};
 use crate::codebook::Codebook;
-use crate::corpus::{GoldRow, Split, SplitSizes, WholeFile, code_traits, split, stratified_folds};
+use crate::corpus::{GoldRow, Split, WholeFile, code_traits, stratified_folds};
+use crate::encoder::EncoderConfig;
 use crate::error::{Error, Result};
-use crate::evaluation::selection::{Candidate, Choice, Tally, optimism};
+use crate::evaluation::selection::{Candidate, Choice, TrialCounts, optimism};
 use crate::training::{
-    FINALISTS, FIRST_FOLDS, FOLDS, Mode, Recipe, RunFolder, Strategy, Work, affordable,
-    least_budget,
+    Example, FINALISTS, FIRST_FOLDS, FOLDS, Mode, Recipe, RunFolder, Strategy, Work, affordable,
+    least_budget, strategies,
 };
 
 /// The folder of the trials in a run folder.
 const TRIALS: &str = "choice";
 /// What was tried and chosen.
 const RECORD: &str = "choice.json";
+
+/// The budget where none is given, in seconds.
+pub(super) const BUDGET: f64 = 900.0;
+
+/// The seconds of a time such as 90s, 15m or 1h.
+pub(super) fn seconds(text: &str) -> std::result::Result<f64, String> {
+    let units = [("s", 1.0), ("m", 60.0), ("h", 3600.0)];
+    let read = units.iter().find_map(|(unit, seconds)| {
+        let number: f64 = text.strip_suffix(unit)?.parse().ok()?;
+        Some(number * seconds)
+    });
+    read.filter(|seconds| (1.0..1e7).contains(seconds))
+        .ok_or_else(|| "a time has a number and s, m or h: 90s, 15m, 1h".into())
+}
+
+/// What of a budget each choice has: the whole training and every fold make one.
+pub(super) fn share(budget: f64, folds: Option<usize>) -> f64 {
+    budget / (1 + folds.unwrap_or(0)) as f64
+}
+
+/// Everything that a chosen recipe follows from, as text.
+///
+/// # Errors
+/// If a recipe cannot be written.
+pub(super) fn resolved(budget: f64) -> Result<String> {
+    let mut out = format!("budget {budget}\n");
+    for strategy in strategies() {
+        out += &format!("[{}]\n{}", strategy.name, strategy.recipe.resolved()?);
+    }
+    Ok(out)
+}
+
+/// What training on these rows has to do with.
+fn work(config: &EncoderConfig, train: &[Example]) -> Work {
+    let words = config.words();
+    let matrices = config.tensors().into_iter().filter(|tensor| {
+        tensor.shape.len() == 2 && tensor.name != words && !tensor.name.contains("embeddings")
+    });
+    Work {
+        rows: train.len(),
+        tokens: train.iter().map(|example| example.text.ids.len()).sum(),
+        weights: matrices.map(|tensor| tensor.shape.iter().product::<usize>()).sum(),
+    }
+}
 
 /// The strategies that a budget pays for.
 pub(super) struct Paid {
@@ -31,11 +76,12 @@ pub(super) struct Paid {
 }
 
 impl Paid {
-    /// Those for a training with so much to do.
+    /// Those for a training of this encoder on these rows.
     ///
     /// # Errors
     /// If it pays for none.
-    pub fn by(budget: f64, work: Work) -> Result<Self> {
+    pub fn by(budget: f64, config: &EncoderConfig, train: &[Example]) -> Result<Self> {
+        let work = work(config, train);
         let strategies = affordable(work, budget).ok_or_else(|| {
             let (budget, least) = (minutes(budget), minutes(least_budget(work)));
             Error::usage(format!(
@@ -65,13 +111,13 @@ pub(super) fn choose(
     let trials = Trials { request, fold_of: fold_of(request)?, run, messages, sandbox, stop };
     let names: Vec<&str> = strategies.iter().map(|s| s.name).collect();
     messages.note(&format!("choosing among {} by {FOLDS} folds", names.join(", ")));
-    let mut tallies: Vec<Vec<Tally>> = Vec::new();
+    let mut tallies: Vec<Vec<TrialCounts>> = Vec::new();
     for strategy in strategies {
         let folds = if strategy.recipe.mode == Mode::Frozen { FOLDS } else { FIRST_FOLDS };
         tallies.push((0..folds).map(|fold| trials.tally(strategy, fold)).collect::<Result<_>>()?);
     }
     let first: Vec<f64> =
-        tallies.iter().map(|own| Tally::sum(own[..FIRST_FOLDS].iter()).score()).collect();
+        tallies.iter().map(|own| TrialCounts::sum(own[..FIRST_FOLDS].iter()).score()).collect();
     let finalists = best(&first, FINALISTS);
     for &at in &finalists {
         for fold in tallies[at].len()..FOLDS {
@@ -79,17 +125,17 @@ pub(super) fn choose(
             tallies[at].push(tally);
         }
     }
-    let whole: Vec<f64> = tallies.iter().map(|own| Tally::sum(own.iter()).score()).collect();
+    let whole: Vec<f64> = tallies.iter().map(|own| TrialCounts::sum(own.iter()).score()).collect();
     let last: Vec<f64> = finalists.iter().map(|&at| whole[at]).collect();
     let chosen = finalists[best(&last, 1)[0]];
     let folds: Vec<Vec<f64>> =
-        tallies.iter().map(|own| own.iter().map(Tally::score).collect()).collect();
+        tallies.iter().map(|own| own.iter().map(TrialCounts::score).collect()).collect();
     let shared: Vec<Vec<f64>> = folds.iter().map(|own| own[..FIRST_FOLDS].to_vec()).collect();
     let candidates =
         strategies.iter().zip(folds).enumerate().map(|(at, (strategy, folds))| Candidate {
             strategy: strategy.name.into(),
             seconds: work.fold().seconds(&strategy.recipe),
-            deviation: deviation(&folds),
+            deviation: spread(&folds.iter().copied().map(Some).collect::<Vec<_>>()).1,
             folds,
             score: whole[at],
             finalist: finalists.contains(&at),
@@ -107,8 +153,19 @@ pub(super) fn choose(
     Ok((choice, strategies[chosen].recipe.clone()))
 }
 
-/// The choice for people: what was tried, best first.
-pub(super) fn table(choice: &Choice) -> Table {
+/// The choice for people.
+pub(super) fn text(choice: &Choice) -> String {
+    format!(
+        "Recipes, each on rows that it did not see:\n{}The score of {} is expected to flatter by {:.3}, \
+         since it was chosen as the best.\n",
+        table(choice),
+        choice.chosen,
+        choice.optimism
+    )
+}
+
+/// What was tried, best first.
+fn table(choice: &Choice) -> Table {
     let mut table = Table::new([
         "strategy",
         "macro-F1, pipeline, mean of tiers",
@@ -146,7 +203,7 @@ pub(super) fn clear(run: &RunFolder) {
 }
 
 /// A time for people.
-pub(super) fn minutes(seconds: f64) -> String {
+fn minutes(seconds: f64) -> String {
     match seconds < 90.0 {
         true => format!("{:.0} s", seconds.ceil()),
         false => format!("{:.1} min", seconds / 60.0),
@@ -159,13 +216,6 @@ fn best(scores: &[f64], count: usize) -> Vec<usize> {
     order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
     order.truncate(count);
     order
-}
-
-fn deviation(values: &[f64]) -> Option<f64> {
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    (values.len() > 1).then(|| (squares / (n - 1.0)).sqrt())
 }
 
 /// The fold of every training row: groups and near-duplicates together, labels in proportion.
@@ -198,7 +248,7 @@ struct Trials<'a> {
 impl Trials<'_> {
     /// How a strategy does on a fold. What a training follows from is in the plan that the caller has
     /// compared, so a trial that was made before is not made again.
-    fn tally(&self, strategy: &Strategy, fold: usize) -> Result<Tally> {
+    fn tally(&self, strategy: &Strategy, fold: usize) -> Result<TrialCounts> {
         let codebook = self.request.codebook;
         let folder = self.run.file(TRIALS).join(strategy.name);
         let record = folder.join(format!("{}.json", fold + 1));
@@ -224,7 +274,8 @@ impl Trials<'_> {
         let held_out = self.request.rows.train.iter().zip(&self.fold_of);
         let held_out = held_out.filter(|(_, of)| **of == fold).map(|(row, _)| row);
         let (said, _) = say(&bundle, held_out, fold + 1, self.stop)?;
-        let tally = Tally::of(codebook, said.iter().map(|row| (&row.gold[..], &row.pipeline[..])));
+        let tally =
+            TrialCounts::of(codebook, said.iter().map(|row| (&row.gold[..], &row.pipeline[..])));
         let json = serde_json::to_string(&tally)
             .map_err(|e| Error::resource(format!("a trial cannot be recorded: {e}")))?;
         WholeFile::write_all_to(&record, json.as_bytes())?;
@@ -241,13 +292,9 @@ impl Trials<'_> {
         let all = self.request.rows.train.iter().zip(&self.fold_of);
         let own: Vec<GoldRow> =
             all.filter(|(_, of)| **of != fold).map(|(row, _)| row.clone()).collect();
-        let held = (own.len() / 10).max(1);
-        let sizes = SplitSizes { train: own.len() - held, validation: held, test: Some(0) };
-        let traits = code_traits(&own, self.request.codebook);
-        let units = tied(&own);
-        let sets = split(&traits, &units, sizes, self.request.seed)?;
+        let sets = tenth(&own, self.request.codebook, self.request.seed)?;
         if [Split::Train, Split::Validation].iter().any(|set| !sets.contains(&Some(*set))) {
-            return Err(too_few(units.len()));
+            return Err(too_few(tied(&own).len()));
         }
         let mut rows = Rows { train: Vec::new(), validation: Vec::new() };
         for (row, set) in own.into_iter().zip(sets) {
@@ -260,8 +307,8 @@ impl Trials<'_> {
     }
 }
 
-fn read(record: &PathBuf, codebook: &Codebook) -> Option<Tally> {
-    let tally: Tally = serde_json::from_slice(&std::fs::read(record).ok()?).ok()?;
+fn read(record: &PathBuf, codebook: &Codebook) -> Option<TrialCounts> {
+    let tally: TrialCounts = serde_json::from_slice(&std::fs::read(record).ok()?).ok()?;
     tally.fits(codebook).then_some(tally)
 }
 

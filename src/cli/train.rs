@@ -14,7 +14,7 @@ use super::decided::Unseen;
 use super::input::InputArgs;
 use super::messages::{Messages, TrainingView};
 use super::process::{peak_memory, stop_flag};
-use super::recipe_choice::{self, Paid, choose, clear};
+use super::recipe_choice::{self, BUDGET, Paid, choose, clear, seconds, share};
 use super::redact::RedactionArgs;
 use super::sandbox::Sandbox;
 use super::self_training::{Unlabelled, teachers, together};
@@ -33,8 +33,8 @@ use crate::error::{Error, Kind, Result, shown};
 use crate::heads::{shift_biases, shift_logits};
 use crate::training::{
     EpochRecord, Example, Examples, Mode, Plan, Randomness, Recipe, RunFolder, Start, TextLogits,
-    TrainedEncoder, Work, fit_lexical, has_layers, initial_heads, reinitialised, rounded_weights,
-    soup, strategies, train, train_frozen,
+    TrainedEncoder, fit_lexical, has_layers, initial_heads, reinitialised, rounded_weights, soup,
+    train, train_frozen,
 };
 
 /// The file that says how a training went.
@@ -99,25 +99,6 @@ pub struct TrainArgs {
     input: InputArgs,
     #[command(flatten)]
     redaction: RedactionArgs,
-}
-
-/// The seconds of a time such as 90s, 15m or 1h.
-fn seconds(text: &str) -> std::result::Result<f64, String> {
-    let units = [("s", 1.0), ("m", 60.0), ("h", 3600.0)];
-    let read = units.iter().find_map(|(unit, seconds)| {
-        let number: f64 = text.strip_suffix(unit)?.parse().ok()?;
-        Some(number * seconds)
-    });
-    read.filter(|seconds| (1.0..1e7).contains(seconds))
-        .ok_or_else(|| "a time has a number and s, m or h: 90s, 15m, 1h".into())
-}
-
-/// The budget of `--recipe auto` where none is given, in seconds.
-const BUDGET: f64 = 900.0;
-
-/// What of a budget each choice has: the whole training and every fold make one.
-pub(super) fn share(budget: f64, folds: Option<usize>) -> f64 {
-    budget / (1 + folds.unwrap_or(0)) as f64
 }
 
 /// A training as a command asks for it.
@@ -238,7 +219,7 @@ pub(super) fn train_bundle(
         recipe: hex_sha256(
             match request.budget {
                 None => recipe.resolved()?,
-                Some(budget) => every_recipe(budget)?,
+                Some(budget) => recipe_choice::resolved(budget)?,
             }
             .as_bytes(),
         ),
@@ -250,7 +231,7 @@ pub(super) fn train_bundle(
         unlabelled: request.unlabelled.map(|texts| texts.digest.clone()),
     };
     let paid = match request.budget {
-        Some(budget) => Some(Paid::by(share(budget, folds), work(&config, &examples))?),
+        Some(budget) => Some(Paid::by(share(budget, folds), &config, &examples.train)?),
         None => None,
     };
     if force && run.path().is_file() {
@@ -407,40 +388,12 @@ pub(super) fn train_bundle(
         run.path().display()
     ));
     if let Some((choice, _)) = &choice {
-        print(&format!(
-            "Recipes, each on rows that it did not see:\n{}The score of {} is expected to flatter by {:.3}, \
-             since it was chosen as the best.\n",
-            recipe_choice::table(choice),
-            choice.chosen,
-            choice.optimism
-        ))?;
+        print(&recipe_choice::text(choice))?;
     }
     if let Some(Crossed { table, .. }) = crossed {
         print(&format!("Cross-validated, each row by a model that did not see it:\n{table}"))?;
     }
     Ok(())
-}
-
-/// What training on these rows has to do with.
-fn work(config: &EncoderConfig, examples: &Examples) -> Work {
-    let words = config.words();
-    let matrices = config.tensors().into_iter().filter(|tensor| {
-        tensor.shape.len() == 2 && tensor.name != words && !tensor.name.contains("embeddings")
-    });
-    Work {
-        rows: examples.train.len(),
-        tokens: examples.train.iter().map(|example| example.text.ids.len()).sum(),
-        weights: matrices.map(|tensor| tensor.shape.iter().product::<usize>()).sum(),
-    }
-}
-
-/// Everything that a chosen recipe follows from, as text.
-fn every_recipe(budget: f64) -> Result<String> {
-    let mut out = format!("budget {budget}\n");
-    for strategy in strategies() {
-        out += &format!("[{}]\n{}", strategy.name, strategy.recipe.resolved()?);
-    }
-    Ok(out)
 }
 
 fn codes(examples: &[Example]) -> Vec<&[Code]> {

@@ -66,14 +66,7 @@ pub(super) fn divide(
         table.rows.iter().map(|row| row.split).collect()
     } else {
         messages.note("no split column: a tenth of the rows is held out for validation");
-        let held = (table.rows.len() / 10).max(1);
-        let sizes = SplitSizes {
-            train: table.rows.len().saturating_sub(held),
-            validation: held,
-            test: Some(0),
-        };
-        let traits = code_traits(&table.rows, codebook);
-        split(&traits, &tied(&table.rows), sizes, seed)?
+        tenth(&table.rows, codebook, seed)?
     };
     let mut unassigned = 0;
     for (row, set) in table.rows.into_iter().zip(sets) {
@@ -95,6 +88,22 @@ pub(super) fn divide(
         }
     }
     Ok(rows)
+}
+
+/// A tenth of the rows for validation, the others for training: labels in proportion, and no group on
+/// both sides.
+///
+/// # Errors
+/// As a split.
+pub(super) fn tenth(
+    rows: &[GoldRow],
+    codebook: &Codebook,
+    seed: u64,
+) -> Result<Vec<Option<Split>>> {
+    let held = (rows.len() / 10).max(1);
+    let sizes =
+        SplitSizes { train: rows.len().saturating_sub(held), validation: held, test: Some(0) };
+    split(&code_traits(rows, codebook), &tied(rows), sizes, seed)
 }
 
 /// Rows that must stay together: those of one group, and near-duplicates.

@@ -146,7 +146,8 @@ impl super::Tier {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use proptest::test_runner::RngSeed;
+
+    use crate::properties::repeatable;
 
     fn book() -> Codebook {
         Codebook::find("llm-mental-health").unwrap()
@@ -179,11 +180,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig {
-            failure_persistence: None,
-            rng_seed: RngSeed::Fixed(1),
-            ..ProptestConfig::default()
-        })]
+        #![proptest_config(repeatable())]
 
         #[test]
         fn what_is_displayed_reads_back(labels in proptest::collection::vec(0usize..17, 0..6)) {

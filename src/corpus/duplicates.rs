@@ -182,7 +182,8 @@ fn similar(a: &[u32], b: &[u32]) -> bool {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use proptest::test_runner::RngSeed;
+
+    use crate::properties::repeatable;
 
     #[test]
     fn copies_are_found_and_strangers_kept_apart() {
@@ -207,11 +208,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig {
-            failure_persistence: None,
-            rng_seed: RngSeed::Fixed(1),
-            ..ProptestConfig::default()
-        })]
+        #![proptest_config(repeatable())]
 
         #[test]
         fn the_index_finds_what_every_pair_would(

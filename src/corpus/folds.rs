@@ -35,6 +35,9 @@ pub fn folds(units: &[Vec<usize>], count: usize, seed: u64) -> Vec<usize> {
 /// off as [`split`] splits, whole units each. It looks at codes: for choices within rows that are all
 /// known, never for what is to be told of a row as if its code were not.
 ///
+/// # Errors
+/// As [`split`].
+///
 /// # Panics
 /// If there are no folds.
 pub fn stratified_folds(
@@ -71,16 +74,13 @@ pub fn stratified_folds(
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use proptest::test_runner::RngSeed;
+
+    use crate::properties::repeatable;
 
     use crate::corpus::Partition;
 
     proptest! {
-        #![proptest_config(ProptestConfig {
-            failure_persistence: None,
-            rng_seed: RngSeed::Fixed(1),
-            ..ProptestConfig::default()
-        })]
+        #![proptest_config(repeatable())]
 
         #[test]
         fn units_stay_whole_and_folds_differ_by_a_unit_at_most(

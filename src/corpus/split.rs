@@ -101,7 +101,8 @@ pub fn split(
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use proptest::test_runner::RngSeed;
+
+    use crate::properties::repeatable;
 
     fn sizes(train: usize, validation: usize, test: Option<usize>) -> SplitSizes {
         SplitSizes { train, validation, test }
@@ -165,11 +166,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig {
-            failure_persistence: None,
-            rng_seed: RngSeed::Fixed(1),
-            ..ProptestConfig::default()
-        })]
+        #![proptest_config(repeatable())]
 
         #[test]
         fn sizes_are_exact_and_units_whole(

@@ -140,7 +140,8 @@ mod tests {
     use super::super::reader::TableReader;
     use super::*;
     use proptest::prelude::*;
-    use proptest::test_runner::RngSeed;
+
+    use crate::properties::repeatable;
 
     fn row(cells: &[&str]) -> Row {
         let cells = cells.iter().map(|cell| cell.to_string()).collect();
@@ -191,11 +192,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig {
-            failure_persistence: None,
-            rng_seed: RngSeed::Fixed(1),
-            ..ProptestConfig::default()
-        })]
+        #![proptest_config(repeatable())]
 
         #[test]
         fn any_table_reads_back(table in table()) {

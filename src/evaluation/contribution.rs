@@ -1,5 +1,7 @@
 //! What rows add to a tier's scores: the sums may count a row in part or several times, as resamples do.
 
+use serde::{Deserialize, Serialize};
+
 /// What one row, or one combination of codes, adds to the counts of labels.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Contribution {
@@ -23,7 +25,7 @@ impl Contribution {
 }
 
 /// Counts of one label; real numbers.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Cells {
     true_positives: f64,
     false_positives: f64,
@@ -31,7 +33,7 @@ struct Cells {
 }
 
 /// Contributions summed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Sum {
     cells: Vec<Cells>,
     right: f64,
@@ -53,6 +55,22 @@ impl Sum {
     /// Nothing yet, of a tier of so many labels.
     pub fn zero(labels: usize) -> Self {
         Self { cells: vec![Cells::default(); labels], right: 0.0, rows: 0.0 }
+    }
+
+    /// How many labels the tier has.
+    pub fn labels(&self) -> usize {
+        self.cells.len()
+    }
+
+    /// Adds the rows of another sum of the same tier.
+    pub fn merge(&mut self, other: &Self) {
+        for (own, cells) in self.cells.iter_mut().zip(&other.cells) {
+            own.true_positives += cells.true_positives;
+            own.false_positives += cells.false_positives;
+            own.false_negatives += cells.false_negatives;
+        }
+        self.right += other.right;
+        self.rows += other.rows;
     }
 
     /// Adds a contribution so many times.

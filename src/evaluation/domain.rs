@@ -5,6 +5,7 @@
 
 use serde::Serialize;
 
+use super::quantile::NORMAL;
 use crate::corpus::folds;
 use crate::heads::logistic::{DenseRows, Design, LinearHead, fit};
 use crate::heads::loss::{SingleTargets, Targets};
@@ -17,8 +18,6 @@ const LEAST_TEXTS: usize = 10;
 const LENGTH: f64 = 8.0;
 /// The penalty of the classifier: as an L2 penalty of scikit-learn's `C` it is 2 / (rows · this).
 pub const PENALTY: f64 = 0.02;
-/// The quantile of 95 % intervals.
-const QUANTILE: f64 = 1.959_963_984_540_054;
 
 /// The area under the ROC curve of the domain classifier.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -86,7 +85,7 @@ pub fn domain_classifier(
     // On the logit, so that no end leaves the unit interval (Pepe 2003, section 5.2.4).
     if let Some(variance) = variance.filter(|v| *v > 0.0 && auc > 0.0 && auc < 1.0) {
         let logit = (auc / (1.0 - auc)).ln();
-        let half = QUANTILE * variance.sqrt() / (auc * (1.0 - auc));
+        let half = NORMAL * variance.sqrt() / (auc * (1.0 - auc));
         let share = |logit: f64| 1.0 / (1.0 + (-logit).exp());
         found.lower = Some(share(logit - half));
         found.upper = Some(share(logit + half));
@@ -112,15 +111,8 @@ pub fn held_out_scores(embeddings: &[f32], second: &[bool], fold_of: &[usize]) -
             continue;
         }
         let values = rows(&train);
-        let targets = Targets::Single(SingleTargets {
-            labels: train.iter().map(|&text| Some(usize::from(second[text]))).collect(),
-            permitted: vec![true; 2 * train.len()],
-            class_weights: vec![1.0; 2],
-            smoothing: 0.0,
-            focus: 0.0,
-            adjustment: vec![0.0; 2],
-            denominator: train.len() as f32,
-        });
+        let labels = train.iter().map(|&text| Some(usize::from(second[text]))).collect();
+        let targets = Targets::Single(SingleTargets::plain(labels, 2));
         let design = DenseRows { values: &values, rows: train.len() };
         let head = fit(&design, &targets, PENALTY, LinearHead::zero(2, width));
         let values = rows(&held);

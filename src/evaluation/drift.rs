@@ -7,8 +7,8 @@ use serde::Serialize;
 use statrs::distribution::{ContinuousCDF, Normal};
 use unicode_segmentation::UnicodeSegmentation;
 
-/// The quantile of 95 % intervals.
-const TWO_SIDED: f64 = 1.959_963_984_540_054;
+use super::quantile::NORMAL;
+
 /// What p must be below.
 const LEVEL: f64 = 0.05;
 
@@ -79,8 +79,8 @@ pub fn difference(
     let below = |z: f64| Normal::standard().cdf(z);
     Some(ShareDifference {
         value,
-        lower: value - TWO_SIDED * error,
-        upper: value + TWO_SIDED * error,
+        lower: value - NORMAL * error,
+        upper: value + NORMAL * error,
         p: 2.0 * below(-(value / error).abs()),
         p_equivalence: margin.map(|margin| below((value.abs() - margin) / error)),
     })

@@ -2,6 +2,9 @@
 
 use statrs::distribution::{Beta, ContinuousCDF, StudentsT};
 
+/// The quantile of the normal distribution that 95 % intervals take.
+pub const NORMAL: f64 = 1.959_963_984_540_054;
+
 /// Halvings; 100 are beyond what a number holds.
 const HALVINGS: usize = 100;
 
@@ -19,7 +22,7 @@ pub fn student(degrees: f64) -> f64 {
     match StudentsT::new(0.0, 1.0, degrees.max(1.0)) {
         // With one degree of freedom it is 12.7.
         Ok(student) => halve(1.0, 16.0, |x| student.cdf(x) < 0.975),
-        Err(_) => 1.959_963_984_540_054,
+        Err(_) => NORMAL,
     }
 }
 

@@ -3,66 +3,55 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::contribution::Sum;
+use super::uncertainty::contribution;
 use crate::codebook::{Code, Codebook};
 
-/// What macro-F1 needs of some rows in the pipeline view; tallies of other rows add up.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// What macro-F1 needs of some rows in the pipeline view; counts of other rows add up.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Tally {
-    /// Of every tier's labels: rows that have it in both, given, and gold.
-    tiers: Vec<Vec<[u64; 3]>>,
+pub struct TrialCounts {
+    tiers: Vec<Sum>,
 }
 
-impl Tally {
+impl TrialCounts {
     /// Counts rows of gold and given codes, one for each tier; a tier whose gold is missing is left
     /// out.
     pub fn of<'a>(
         codebook: &Codebook,
         rows: impl Iterator<Item = (&'a [Code], &'a [Code])>,
     ) -> Self {
-        let mut tiers: Vec<Vec<[u64; 3]>> =
-            codebook.tiers.iter().map(|tier| vec![[0; 3]; tier.labels.len()]).collect();
+        let mut tiers: Vec<Sum> =
+            codebook.tiers.iter().map(|tier| Sum::zero(tier.labels.len())).collect();
         for (gold, given) in rows {
-            for ((gold, given), counts) in gold.iter().zip(given).zip(&mut tiers) {
-                if *gold == Code::Missing {
-                    continue;
-                }
-                for (label, counts) in counts.iter_mut().enumerate() {
-                    let has = |code: &Code| code.labels().is_some_and(|set| set.contains(label));
-                    let (gold, given) = (has(gold), has(given));
-                    for (count, is) in counts.iter_mut().zip([gold && given, given, gold]) {
-                        *count += u64::from(is);
-                    }
+            for (at, (tier, sum)) in codebook.tiers.iter().zip(&mut tiers).enumerate() {
+                if gold[at] != Code::Missing {
+                    sum.add(&contribution(tier, &gold[at], &given[at]), 1.0);
                 }
             }
         }
         Self { tiers }
     }
 
-    /// Whether it was counted by this codebook.
+    /// Whether they were counted by this codebook.
     pub fn fits(&self, codebook: &Codebook) -> bool {
         let labels = codebook.tiers.iter().map(|tier| tier.labels.len());
-        labels.eq(self.tiers.iter().map(Vec::len))
+        labels.eq(self.tiers.iter().map(Sum::labels))
     }
 
-    /// All rows of several tallies.
-    pub fn sum<'a>(mut tallies: impl Iterator<Item = &'a Self>) -> Self {
-        let mut all = tallies.next().cloned().unwrap_or_default();
-        for tally in tallies {
-            let counts = tally.tiers.iter().flatten().flatten();
-            all.tiers.iter_mut().flatten().flatten().zip(counts).for_each(|(sum, n)| *sum += n);
+    /// All rows of several.
+    pub fn sum<'a>(mut all: impl Iterator<Item = &'a Self>) -> Self {
+        let mut whole = all.next().cloned().unwrap_or_default();
+        for counts in all {
+            whole.tiers.iter_mut().zip(&counts.tiers).for_each(|(own, other)| own.merge(other));
         }
-        all
+        whole
     }
 
     /// The mean over tiers of macro-F1 over the labels that the gold has; tiers without any are left
     /// out, and without any tier it is 0.
     pub fn score(&self) -> f64 {
-        let of_tier = |labels: &Vec<[u64; 3]>| {
-            let own = labels.iter().filter(|[_, _, gold]| *gold > 0);
-            mean(own.map(|[hits, given, gold]| 2.0 * *hits as f64 / (given + gold) as f64))
-        };
-        mean(self.tiers.iter().filter_map(of_tier)).unwrap_or(0.0)
+        mean(self.tiers.iter().filter_map(|sum| sum.scores().macro_f1)).unwrap_or(0.0)
     }
 }
 
@@ -147,7 +136,7 @@ mod tests {
         let (codebook, mut rows) = rows();
         rows[3][0][2] = Code::Missing;
         let of = |rows: &[[Vec<Code>; 2]]| {
-            Tally::of(&codebook, rows.iter().map(|[gold, given]| (&gold[..], &given[..])))
+            TrialCounts::of(&codebook, rows.iter().map(|[gold, given]| (&gold[..], &given[..])))
         };
         let [gold, given] =
             [0, 1].map(|at| rows.iter().map(|row| row[at].clone()).collect::<Vec<Vec<Code>>>());
@@ -155,9 +144,9 @@ mod tests {
         let tiers = evaluation.tiers.iter().map(|(_, tier)| tier.pipeline.macro_f1.unwrap());
         let expected = tiers.sum::<f64>() / 3.0;
         assert!((of(&rows).score() - expected).abs() < 1e-12);
-        assert_eq!(Tally::sum([of(&rows[..17]), of(&rows[17..])].iter()), of(&rows));
-        assert!(of(&rows).fits(&codebook) && !Tally::default().fits(&codebook));
-        assert_eq!(Tally::default().score(), 0.0);
+        assert_eq!(TrialCounts::sum([of(&rows[..17]), of(&rows[17..])].iter()), of(&rows));
+        assert!(of(&rows).fits(&codebook) && !TrialCounts::default().fits(&codebook));
+        assert_eq!(TrialCounts::default().score(), 0.0);
     }
 
     #[test]

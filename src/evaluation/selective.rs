@@ -4,6 +4,7 @@
 use serde::Serialize;
 
 use super::interval::{Bounds, wilson};
+use super::quantile::NORMAL;
 use crate::codebook::Code;
 use crate::decision::Answers;
 
@@ -52,7 +53,7 @@ pub fn coverage_risk(judged: &[(f64, bool)]) -> Vec<SelectiveRisk> {
         let kept = judged.get(..n)?;
         let wrong = kept.iter().filter(|(_, right)| !right).count();
         let risk = wrong as f64 / n as f64;
-        let Bounds { lower, upper } = wilson(risk, n as f64, 1.959_963_984_540_054);
+        let Bounds { lower, upper } = wilson(risk, n as f64, NORMAL);
         Some(SelectiveRisk { coverage, n, below: kept.last()?.0, risk, lower, upper })
     };
     COVERAGES.into_iter().filter_map(of_coverage).collect()

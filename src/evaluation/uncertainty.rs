@@ -65,7 +65,8 @@ pub fn intervals(
     codebook.tiers.iter().enumerate().map(of_tier).collect()
 }
 
-fn contribution(tier: &Tier, gold: &Code, predicted: &Code) -> Contribution {
+/// What a row adds to a tier's scores.
+pub(super) fn contribution(tier: &Tier, gold: &Code, predicted: &Code) -> Contribution {
     let labels = |code: &Code| code.labels().map_or_else(Vec::new, |own| own.iter().collect());
     let (of_gold, of_own): (Vec<usize>, Vec<usize>) = (labels(gold), labels(predicted));
     let is_right = match tier.kind {

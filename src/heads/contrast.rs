@@ -129,10 +129,10 @@ pub(super) fn shares(a: &LabelSet, b: &LabelSet) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn coded(labels: &[usize]) -> Code {
+    pub fn coded(labels: &[usize]) -> Code {
         Code::Coded(LabelSet::new(labels.to_vec()))
     }
 
@@ -150,23 +150,29 @@ mod tests {
         assert!((loss - expected).abs() < 1e-6, "{loss} {expected}");
     }
 
-    #[test]
-    fn the_gradient_is_the_slope_of_the_loss() {
+    /// Asserts that what a loss of vectors and codes adds to the slope is its gradient, and that a text
+    /// that was not asked has none.
+    pub fn check_slope(loss: impl Fn(&[f32], &[&Code], &mut [f32]) -> f64) {
         let vectors: Vec<f32> = (0..20).map(|i| ((i * 7 % 11) as f32 - 4.5) / 3.0).collect();
         let codes = [coded(&[0]), coded(&[1]), coded(&[0, 1]), Code::NotAsked, coded(&[])];
         let codes: Vec<&Code> = codes.iter().collect();
         let mut slope = vec![0.0; 20];
-        CONTRAST.evaluate(&vectors, 4, &codes, &mut slope);
+        loss(&vectors, &codes, &mut slope);
         for i in 0..20 {
             let moved = |by: f32| {
                 let mut vectors = vectors.clone();
                 vectors[i] += by;
-                CONTRAST.evaluate(&vectors, 4, &codes, &mut [0.0; 20])
+                loss(&vectors, &codes, &mut [0.0; 20])
             };
             let numeric = (moved(1e-2) - moved(-1e-2)) / 2e-2;
             assert!((numeric - f64::from(slope[i])).abs() < 1e-3, "{i}: {numeric} {}", slope[i]);
         }
         assert!(slope[12..16].iter().all(|s| *s == 0.0));
+    }
+
+    #[test]
+    fn the_gradient_is_the_slope_of_the_loss() {
+        check_slope(|vectors, codes, slope| CONTRAST.evaluate(vectors, 4, codes, slope));
     }
 
     #[test]

@@ -169,16 +169,7 @@ mod tests {
     use crate::heads::loss::SingleTargets;
 
     fn targets(labels: Vec<Option<usize>>) -> Targets {
-        let n = labels.iter().flatten().count() as f32;
-        Targets::Single(SingleTargets {
-            permitted: vec![true; labels.len() * 2],
-            labels,
-            class_weights: vec![1.0; 2],
-            smoothing: 0.0,
-            focus: 0.0,
-            adjustment: vec![0.0; 2],
-            denominator: n,
-        })
+        Targets::Single(SingleTargets::plain(labels, 2))
     }
 
     fn rows(values: &[f32]) -> DenseRows<'_> {

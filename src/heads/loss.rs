@@ -62,6 +62,21 @@ pub fn tier_loss(logits: &Tensor, targets: Targets) -> Result<Tensor> {
 struct TierLoss(Targets);
 
 impl SingleTargets {
+    /// Plain cross-entropy over all of so many labels, its mean over the rows that have one.
+    pub fn plain(labels: Vec<Option<usize>>, count: usize) -> Self {
+        Self {
+            permitted: vec![true; count * labels.len()],
+            class_weights: vec![1.0; count],
+            smoothing: 0.0,
+            focus: 0.0,
+            adjustment: vec![0.0; count],
+            denominator: labels.iter().flatten().count() as f32,
+            labels,
+        }
+    }
+}
+
+impl SingleTargets {
     fn row(&self, row: usize, logits: &[f32], grad: &mut [f32]) -> f64 {
         let Some(gold) = self.labels[row] else { return 0.0 };
         let permitted = &self.permitted[row * logits.len()..][..logits.len()];

@@ -34,11 +34,7 @@ pub fn pair_loss(vectors: &[f32], width: usize, codes: &[&Code], slope: &mut [f3
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codebook::LabelSet;
-
-    fn coded(labels: &[usize]) -> Code {
-        Code::Coded(LabelSet::new(labels.to_vec()))
-    }
+    use crate::heads::contrast::tests::{check_slope, coded};
 
     #[test]
     fn of_three_texts_the_loss_is_that_of_the_formula() {
@@ -53,21 +49,7 @@ mod tests {
 
     #[test]
     fn the_gradient_is_the_slope_of_the_loss() {
-        let vectors: Vec<f32> = (0..20).map(|i| ((i * 7 % 11) as f32 - 4.5) / 3.0).collect();
-        let codes = [coded(&[0]), coded(&[1]), coded(&[0, 1]), Code::NotAsked, coded(&[])];
-        let codes: Vec<&Code> = codes.iter().collect();
-        let mut slope = vec![0.0; 20];
-        pair_loss(&vectors, 4, &codes, &mut slope);
-        for i in 0..20 {
-            let moved = |by: f32| {
-                let mut vectors = vectors.clone();
-                vectors[i] += by;
-                pair_loss(&vectors, 4, &codes, &mut [0.0; 20])
-            };
-            let numeric = (moved(1e-2) - moved(-1e-2)) / 2e-2;
-            assert!((numeric - f64::from(slope[i])).abs() < 1e-3, "{i}: {numeric} {}", slope[i]);
-        }
-        assert!(slope[12..16].iter().all(|s| *s == 0.0));
+        check_slope(|vectors, codes, slope| pair_loss(vectors, 4, codes, slope));
     }
 
     #[test]

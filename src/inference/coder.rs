@@ -17,7 +17,7 @@ pub(super) struct Coded {
     pub decision: Decision,
     /// P(label | asked) as the heads give it, `[tier][label]`.
     pub asked: Vec<Vec<f64>>,
-    /// The codes that each of several bundles gives by itself, `[bundle][tier]`.
+    /// The codes that each bundle gives by itself, `[bundle][tier]`; empty where they are not asked for.
     pub of_bundles: Vec<Vec<Code>>,
     /// Whether the text was longer than the encoder takes.
     pub truncated: bool,
@@ -49,18 +49,18 @@ pub(super) struct Coder<'a> {
     joint: Joint,
     /// The mean of the bundles' own, `[tier][label]`.
     thresholds: Vec<Vec<f64>>,
-    /// The bundles' own.
+    /// The bundles' own, where each is to say its codes by itself.
     own_thresholds: Vec<Vec<Vec<f64>>>,
 }
 
 impl<'a> Coder<'a> {
     /// # Panics
     /// Without a bundle.
-    pub fn new(bundles: &'a [Bundle]) -> Self {
+    pub fn new(bundles: &'a [Bundle], each: bool) -> Self {
         let joint = Joint::new(bundles[0].codebook());
-        let own_thresholds: Vec<Vec<Vec<f64>>> =
-            bundles.iter().map(|bundle| bundle.decisions().thresholds()).collect();
-        let thresholds = mean(own_thresholds.iter().cloned());
+        let own = || bundles.iter().map(|bundle| bundle.decisions().thresholds());
+        let thresholds = mean(own());
+        let own_thresholds = if each { own().collect() } else { Vec::new() };
         Self { bundles, joint, thresholds, own_thresholds }
     }
 
@@ -89,12 +89,9 @@ impl<'a> Coder<'a> {
                 // Corrected shares rest on the mean of the models' own, not on that of their parts.
                 decision.marginal = mean(own.iter().map(|own| self.joint.marginal(own)));
             }
-            let of_bundles = match own.len() {
-                1 => Vec::new(),
-                _ => (own.iter().zip(&self.own_thresholds))
-                    .map(|(own, thresholds)| self.joint.decide(own, thresholds).codes)
-                    .collect(),
-            };
+            let of_bundles = (own.iter().zip(&self.own_thresholds))
+                .map(|(own, thresholds)| self.joint.decide(own, thresholds).codes)
+                .collect();
             let paths = self.bundles.iter().map(|bundle| bundle.decisions().paths(&decision.path));
             decision.path = mean(paths);
             let truncated = all.iter().any(|(_, read, _)| read[text].truncated());

@@ -164,7 +164,7 @@ impl<'a> Columns<'a> {
                 cells.push(sets.set(own, tier, decision, level).cell(own));
             }
         }
-        for codes in coded.of_bundles.iter().take(self.options.fold_codes) {
+        for codes in &coded.of_bundles {
             let tiers = codes.iter().enumerate();
             cells.extend(tiers.map(|(tier, code)| self.codebook.display_cell(tier, code)));
         }

@@ -98,7 +98,7 @@ pub fn classify(job: Job, stop: &AtomicBool, observer: &mut dyn Observer) -> Res
     let safe = job.columns.spreadsheet_safe;
     let heading = |format| if safe { harmless_heading(&all, format) } else { all.clone() };
     let (rule, has_budget) = (job.rule, job.budget.is_some());
-    let coder = Coder::new(job.bundles);
+    let coder = Coder::new(job.bundles, job.columns.fold_codes > 0);
     let table = Table { coder, bundle, columns, text, rule, has_budget };
     let (places, format) = match job.destination {
         Destination::File(path) => (Places::new(path), format(Some(path))?),

@@ -17,9 +17,7 @@ use super::shares::{Counted, Sorted, Study};
 use super::{ENOUGH, Gold, Request, Target, Tuning, linear};
 use crate::codebook::Codebook;
 use crate::corpus::Codings;
-
-/// The quantile of 95 % intervals.
-const QUANTILE: f64 = 1.959_963_984_540_054;
+use crate::evaluation::quantile::NORMAL;
 
 /// Two coded corpora whose rows are in groups.
 #[derive(Clone, Copy, Debug)]
@@ -168,7 +166,7 @@ impl Parts {
         });
         let part = |which: usize| {
             let value = second.value[which] - first.value[which];
-            let half = QUANTILE * (first.variance[which] + second.variance[which]).sqrt();
+            let half = NORMAL * (first.variance[which] + second.variance[which]).sqrt();
             let ends = corrected.then_some((value - half, value + half));
             Part { value, lower: ends.map(|e| e.0), upper: ends.map(|e| e.1) }
         };
@@ -356,17 +354,8 @@ mod tests {
             levels: [&levels[0], &levels[1]],
             clustered: false,
         };
-        let request = Request {
-            by: None,
-            weight: None,
-            weights: None,
-            among: None,
-            target: Target::Process,
-            simple_random: true,
-            scores: None,
-            strata: None,
-            verified: None,
-        };
+        let request =
+            Request { target: Target::Process, simple_random: true, ..Request::default() };
         mix_splits(&codebook(), corpora, &gold, &request)[0][0].unwrap()
     }
 

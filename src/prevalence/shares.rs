@@ -32,8 +32,8 @@ pub struct Scores {
     pub folds: usize,
 }
 
-/// What is to be estimated.
-#[derive(Clone, Debug)]
+/// What is to be estimated; by default all shares of the whole corpus.
+#[derive(Clone, Debug, Default)]
 pub struct Request<'a> {
     /// The column whose values are estimated one by one.
     pub by: Option<&'a str>,

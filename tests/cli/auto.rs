@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::harness::{Folder, Ran};
-use crate::study::{FROZEN, HEADING, SECRET, holds_no_text, same, study as small_study};
+use crate::study::{
+    FROZEN, HEADING, SECRET, holds_no_text, same, study as small_study, train, training_by,
+};
 
 /// Pays for both strategies that leave the encoder as it is, and for one that trains it.
 const THREE: &str = "70s";
@@ -42,21 +44,8 @@ fn study() -> Folder {
 }
 
 fn auto(folder: &Folder, output: &str, budget: &str, more: &[&str]) -> Ran {
-    let arguments = [
-        "train",
-        "llm-mental-health",
-        "--data",
-        "coded.csv",
-        "--base",
-        "base",
-        "--recipe",
-        "auto",
-        "--budget",
-        budget,
-        "-o",
-        output,
-    ];
-    let ran = folder.run(&[&arguments[..], more].concat());
+    let arguments = [training_by("auto", output), vec!["--budget", budget], more.to_vec()].concat();
+    let ran = folder.run(&arguments);
     ran.keeps_quiet_about(SECRET);
     ran
 }
@@ -101,8 +90,7 @@ fn the_best_of_what_the_budget_pays_for_is_trained() {
     holds_no_text(&folder, &["bundle", "bundle.run"]);
     // The recipe that was taken gives the same weights by its file.
     folder.file("taken.toml", folder.read("bundle.run/recipe.toml"));
-    let again = ["train", "llm-mental-health", "--data", "coded.csv", "--base", "base", "--recipe"];
-    folder.run(&[&again[..], &["taken.toml", "-o", "taken"]].concat()).exits(0);
+    folder.run(&training_by("taken.toml", "taken")).exits(0);
     for file in ["model.safetensors", "heads.safetensors", "decision.json"] {
         let of = |bundle: &str| std::fs::read(folder.path(&format!("{bundle}/{file}"))).unwrap();
         assert!(of("taken") == of("bundle"), "{file}");
@@ -191,8 +179,6 @@ fn what_cannot_be_chosen_is_refused() {
     auto(&folder, "b", "2s", &[]).exits(2).says(&["--budget"]);
     auto(&folder, "b", "soon", &[]).exits(2).says(&["15m"]);
     auto(&folder, "b", CHEAP, &["--unlabelled", "coded.csv"]).exits(2).says(&["--unlabelled"]);
-    let arguments = ["train", "llm-mental-health", "--data", "coded.csv", "--base", "base"];
-    let more = ["--recipe", "recipe.toml", "--budget", "15m", "-o", "b"];
-    folder.run(&[&arguments[..], &more[..]].concat()).exits(2).says(&["--recipe auto"]);
+    train(&folder, "b", &["--budget", "15m"]).exits(2).says(&["--recipe auto"]);
     assert!(!folder.path("b").exists() && !folder.path("b.run").exists());
 }

@@ -69,8 +69,8 @@ pub fn study(recipe: &str) -> Folder {
     folder
 }
 
-/// The arguments that train the study's bundle at `output`.
-pub fn training(output: &str) -> Vec<&str> {
+/// The arguments that train a bundle at `output` on the study's rows by a recipe.
+pub fn training_by<'a>(recipe: &'a str, output: &'a str) -> Vec<&'a str> {
     vec![
         "train",
         "llm-mental-health",
@@ -79,10 +79,15 @@ pub fn training(output: &str) -> Vec<&str> {
         "--base",
         "base",
         "--recipe",
-        "recipe.toml",
+        recipe,
         "-o",
         output,
     ]
+}
+
+/// The arguments that train the study's bundle at `output`.
+pub fn training(output: &str) -> Vec<&str> {
+    training_by("recipe.toml", output)
 }
 
 /// Trains the study's bundle at `output`, with more arguments.

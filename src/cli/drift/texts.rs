@@ -11,7 +11,7 @@ use crate::cli::Global;
 use crate::cli::compute::device;
 use crate::cli::messages::Messages;
 use crate::cli::process::stop_flag;
-use crate::corpus::{ReadOptions, Reservoir, TableReader, near_duplicates};
+use crate::corpus::{ReadOptions, Reservoir, TableReader, near_duplicates, units};
 use crate::encoder::{ComputeRequest, Precision, SHIPPED};
 use crate::error::{Error, Result};
 use crate::evaluation::domain::{DomainClassifier, domain_classifier};
@@ -135,22 +135,10 @@ fn told_apart(
     bar.set_prefix("embedding");
     let vectors = embedder.vectors(&texts, stop, &|more| bar.inc(more as u64))?;
     bar.finish_and_clear();
-    let classifier =
-        domain_classifier(&vectors.concat(), &second, &units(&all, &texts), global.seed);
+    let groups: Vec<Option<&str>> = all.iter().map(|own| own.group.as_deref()).collect();
+    let units = units(&groups, near_duplicates(&texts));
+    let classifier = domain_classifier(&vectors.concat(), &second, &units, global.seed);
     Ok(Some(Domain { encoder, distinct, classifier }))
-}
-
-/// Near-duplicates and texts of the same group, in either corpus, as sets.
-fn units(all: &[&DrawnText], texts: &[&str]) -> Vec<Vec<usize>> {
-    let mut partition = near_duplicates(texts);
-    let mut first = std::collections::HashMap::new();
-    for (at, own) in all.iter().enumerate() {
-        if let Some(group) = &own.group {
-            let earlier = *first.entry(group.as_str()).or_insert(at);
-            partition.merge(earlier, at);
-        }
-    }
-    partition.sets()
 }
 
 /// 64 bits that hardly any two texts share.

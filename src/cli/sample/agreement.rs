@@ -5,9 +5,8 @@ use std::path::Path;
 use crate::codebook::{Code, Codebook};
 use crate::corpus::{ReadOptions, TableReader};
 use crate::error::{Error, Result};
+use crate::evaluation::quantile::NORMAL;
 use crate::prevalence::ENOUGH;
-
-const Z: f64 = 1.959_963_984_540_054;
 
 /// Rows by what people and the model say of one label.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -95,7 +94,7 @@ impl Agreement {
     /// The lower end of a 95 % interval of a correlation of so many rows (Fisher 1921), at least 0.
     pub fn lower(&self, correlation: f64) -> f64 {
         let z = correlation.clamp(-0.999_999, 0.999_999).atanh();
-        (z - Z / (self.rows() as f64 - 3.0).max(1.0).sqrt()).tanh().max(0.0)
+        (z - NORMAL / (self.rows() as f64 - 3.0).max(1.0).sqrt()).tanh().max(0.0)
     }
 }
 

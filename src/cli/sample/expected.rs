@@ -8,9 +8,9 @@ use crate::cli::table::Table;
 use crate::codebook::Codebook;
 use crate::error::{Error, Result, nearest, shown};
 use crate::evaluation::interval::wilson;
+use crate::evaluation::quantile::NORMAL;
 use crate::prevalence::ENOUGH;
 
-const Z: f64 = 1.959_963_984_540_054;
 /// The precision at which its half-width is told.
 const PRECISION: f64 = 0.8;
 
@@ -31,7 +31,7 @@ pub struct HalfWidth {
 pub fn half_widths(codebook: &Codebook, frame: &Frame, n: usize) -> Vec<HalfWidth> {
     let Some(carry) = &frame.carry else { return Vec::new() };
     let half = |share: f64, n: f64| {
-        let bounds = wilson(share, n, Z);
+        let bounds = wilson(share, n, NORMAL);
         (bounds.upper - bounds.lower) / 2.0
     };
     let mut all = Vec::new();
@@ -65,7 +65,7 @@ pub fn json(widths: &[HalfWidth]) -> Value {
 pub fn text(widths: &[HalfWidth], n: usize, of: usize) -> String {
     let head = format!("{n} of {of} rows are drawn\n");
     if widths.is_empty() {
-        let half = 100.0 * Z * 0.5 / (n as f64).sqrt();
+        let half = 100.0 * NORMAL * 0.5 / (n as f64).sqrt();
         return format!("{head}a share will be known to {half:.1} points or better (95 %)\n");
     }
     let mut table =
@@ -174,7 +174,7 @@ impl Needed {
 /// Rows for a half-width: normal approximation, with the correction for a finite corpus; `left` is the
 /// part of the variance that is left.
 fn rows(share: f64, margin: f64, all: f64, left: f64) -> usize {
-    let simple = Z * Z * share * (1.0 - share) * left / (margin * margin);
+    let simple = NORMAL * NORMAL * share * (1.0 - share) * left / (margin * margin);
     (simple / (1.0 + (simple - 1.0) / all)).ceil().clamp(1.0, all.max(1.0)) as usize
 }
 

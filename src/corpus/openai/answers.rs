@@ -207,7 +207,8 @@ mod tests {
     use super::*;
     use crate::codebook::LabelSet;
     use proptest::prelude::*;
-    use proptest::test_runner::RngSeed;
+
+    use crate::properties::repeatable;
 
     fn book() -> Codebook {
         Codebook::find("llm-mental-health").unwrap()
@@ -321,11 +322,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig {
-            failure_persistence: None,
-            rng_seed: RngSeed::Fixed(1),
-            ..ProptestConfig::default()
-        })]
+        #![proptest_config(repeatable())]
 
         #[test]
         fn any_answer_is_read_without_panic(answer in "[\\PC\n]{0,60}") {

@@ -87,7 +87,8 @@ mod tests {
     use crate::codebook::Codebook;
     use crate::corpus::openai::{Line, read_answer, read_line};
     use proptest::prelude::*;
-    use proptest::test_runner::RngSeed;
+
+    use crate::properties::repeatable;
 
     #[test]
     fn lines_are_read_with_their_places() {
@@ -113,11 +114,7 @@ mod tests {
         [{"message":{"content":"{\"use\": \"yes\"}","refusal":null},"finish_reason":"stop"}]}}}"#;
 
     proptest! {
-        #![proptest_config(ProptestConfig {
-            failure_persistence: None,
-            rng_seed: RngSeed::Fixed(1),
-            ..ProptestConfig::default()
-        })]
+        #![proptest_config(repeatable())]
 
         #[test]
         fn any_bytes_are_understood_or_refused(

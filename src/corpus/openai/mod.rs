@@ -170,7 +170,8 @@ fn sum_of(tokens: &Value) -> Option<f64> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use proptest::test_runner::RngSeed;
+
+    use crate::properties::repeatable;
 
     fn line(text: &str) -> Line {
         read_line(&serde_json::from_str(text).unwrap())
@@ -257,11 +258,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig {
-            failure_persistence: None,
-            rng_seed: RngSeed::Fixed(1),
-            ..ProptestConfig::default()
-        })]
+        #![proptest_config(repeatable())]
 
         #[test]
         fn any_json_is_read_without_panic(keys in proptest::collection::vec(0usize..8, 1..6)) {

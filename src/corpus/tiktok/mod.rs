@@ -373,7 +373,8 @@ fn utc(seconds: i64) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use proptest::test_runner::RngSeed;
+
+    use crate::properties::repeatable;
 
     fn read(bytes: &[u8]) -> Result<(TikTokPages, Vec<TikTokComment>)> {
         let mut comments = Vec::new();
@@ -432,11 +433,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig {
-            failure_persistence: None,
-            rng_seed: RngSeed::Fixed(1),
-            ..ProptestConfig::default()
-        })]
+        #![proptest_config(repeatable())]
 
         #[test]
         fn any_bytes_are_pages_or_refused(

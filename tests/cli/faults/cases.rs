@@ -3,14 +3,14 @@
 use crate::bundles::tiny_bundle;
 use crate::classify::text;
 use crate::harness::Folder;
-use crate::study::{FROZEN, SECRET, study, table};
+use crate::study::{FROZEN, SECRET, study, table, training};
 
 /// A command, what it reads, and what it leaves.
 pub struct Case {
     pub name: &'static str,
     /// Makes what it reads.
     pub inputs: fn() -> Folder,
-    pub args: &'static [&'static str],
+    pub args: fn() -> Vec<&'static str>,
     /// How it ends where nothing fails.
     pub code: i32,
     /// The file or folder that it writes.
@@ -30,7 +30,7 @@ pub const CASES: [Case; 9] = [
     Case {
         name: "classify",
         inputs: corpus,
-        args: &["classify", "b", "t.csv", "-o", "o.csv", "--threads", "1"],
+        args: || vec!["classify", "b", "t.csv", "-o", "o.csv", "--threads", "1"],
         code: 1,
         output: "o.csv",
         beside: &["o.csv.rejects.csv", "o.csv.partial"],
@@ -39,7 +39,7 @@ pub const CASES: [Case; 9] = [
     Case {
         name: "replace",
         inputs: coded_corpus,
-        args: &["classify", "b", "t.csv", "-o", "o.csv", "--threads", "1", "--force"],
+        args: || vec!["classify", "b", "t.csv", "-o", "o.csv", "--threads", "1", "--force"],
         code: 1,
         output: "o.csv",
         beside: &["o.csv.rejects.csv", "o.csv.partial"],
@@ -48,7 +48,9 @@ pub const CASES: [Case; 9] = [
     Case {
         name: "budget",
         inputs: corpus,
-        args: &["classify", "b", "t.csv", "-o", "o.csv", "--threads", "1", "--review-budget", "9"],
+        args: || {
+            vec!["classify", "b", "t.csv", "-o", "o.csv", "--threads", "1", "--review-budget", "9"]
+        },
         code: 1,
         output: "o.csv",
         beside: &["o.csv.rejects.csv", "o.csv.partial"],
@@ -57,7 +59,7 @@ pub const CASES: [Case; 9] = [
     Case {
         name: "frozen",
         inputs: || study(FROZEN),
-        args: TRAINING,
+        args: single,
         code: 0,
         output: "bundle",
         beside: &["bundle.run"],
@@ -66,7 +68,7 @@ pub const CASES: [Case; 9] = [
     Case {
         name: "train",
         inputs: || study(SHORT),
-        args: TRAINING,
+        args: single,
         code: 0,
         output: "bundle",
         beside: &["bundle.run"],
@@ -75,21 +77,7 @@ pub const CASES: [Case; 9] = [
     Case {
         name: "retrain",
         inputs: trained,
-        args: &[
-            "train",
-            "llm-mental-health",
-            "--data",
-            "coded.csv",
-            "--base",
-            "base",
-            "--recipe",
-            "recipe.toml",
-            "-o",
-            "bundle",
-            "--threads",
-            "1",
-            "--force",
-        ],
+        args: || [single(), vec!["--force"]].concat(),
         code: 0,
         output: "bundle",
         beside: &["bundle.run"],
@@ -98,7 +86,9 @@ pub const CASES: [Case; 9] = [
     Case {
         name: "split",
         inputs: || study(FROZEN),
-        args: &["split", "coded.csv", "-o", "s", "--train", "20", "--validation", "5", "--force"],
+        args: || {
+            vec!["split", "coded.csv", "-o", "s", "--train", "20", "--validation", "5", "--force"]
+        },
         code: 0,
         output: "s/coded.csv",
         beside: &[],
@@ -107,19 +97,21 @@ pub const CASES: [Case; 9] = [
     Case {
         name: "prevalence",
         inputs: shares,
-        args: &[
-            "prevalence",
-            "llm-mental-health",
-            "out.csv",
-            "--coder",
-            "bot",
-            "--gold",
-            "out.csv",
-            "--design",
-            "srs",
-            "-o",
-            "p.csv",
-        ],
+        args: || {
+            vec![
+                "prevalence",
+                "llm-mental-health",
+                "out.csv",
+                "--coder",
+                "bot",
+                "--gold",
+                "out.csv",
+                "--design",
+                "srs",
+                "-o",
+                "p.csv",
+            ]
+        },
         code: 0,
         output: "p.csv",
         beside: &[],
@@ -128,19 +120,21 @@ pub const CASES: [Case; 9] = [
     Case {
         name: "import",
         inputs: answers,
-        args: &[
-            "import",
-            "openai",
-            "out.jsonl",
-            "--codebook",
-            "llm-mental-health",
-            "--coder",
-            "gpt4o",
-            "-o",
-            "gpt4o.csv",
-            "--input",
-            "in.jsonl",
-        ],
+        args: || {
+            vec![
+                "import",
+                "openai",
+                "out.jsonl",
+                "--codebook",
+                "llm-mental-health",
+                "--coder",
+                "gpt4o",
+                "-o",
+                "gpt4o.csv",
+                "--input",
+                "in.jsonl",
+            ]
+        },
         code: 0,
         output: "gpt4o.csv",
         beside: &[],
@@ -148,20 +142,10 @@ pub const CASES: [Case; 9] = [
     },
 ];
 
-const TRAINING: &[&str] = &[
-    "train",
-    "llm-mental-health",
-    "--data",
-    "coded.csv",
-    "--base",
-    "base",
-    "--recipe",
-    "recipe.toml",
-    "-o",
-    "bundle",
-    "--threads",
-    "1",
-];
+/// Trains on one thread.
+fn single() -> Vec<&'static str> {
+    [training("bundle"), vec!["--threads", "1"]].concat()
+}
 
 /// A checkpoint after each of a dozen updates.
 const SHORT: &str = "epochs = 2\nbatch_rows = 4\nlearning_rate = 0.01\nhead_learning_rate = 0.03\n\

@@ -59,7 +59,7 @@ fn nothing_is_named_before_it_is_on_the_disk() {
     let Some(injector) = Injector::build() else { return };
     for case in &CASES {
         let folder = (case.inputs)();
-        let (ran, calls) = injector.trace(&folder, case.args);
+        let (ran, calls) = injector.trace(&folder, &(case.args)());
         ran.exits(case.code);
         assert!(calls.iter().any(|call| call.kind == "rename"), "{}", case.name);
         let wrong = wrong_order(&calls, case.output);

@@ -87,7 +87,7 @@ impl<'a> Sweep<'a> {
         let inputs = files(&folder);
         let old = below(&inputs, case.output);
         let begun = std::time::Instant::now();
-        let (ran, calls) = injector.trace(&folder, case.args);
+        let (ran, calls) = injector.trace(&folder, &(case.args)());
         let milliseconds = begun.elapsed().as_millis() as u64;
         ran.exits(case.code);
         let after = files(&folder);
@@ -132,7 +132,7 @@ impl<'a> Sweep<'a> {
             "time" => self.killed(fault.at),
             _ => self.injector.run(
                 &self.folder,
-                self.case.args,
+                &(self.case.args)(),
                 &[
                     ("FAULT_CALL", &fault.call),
                     ("FAULT_AT", &fault.at.to_string()),
@@ -149,7 +149,7 @@ impl<'a> Sweep<'a> {
             .current_dir(self.folder.root())
             .args(["-c", &format!("ulimit -v {}; exec \"$@\"", mib * 1024), "sh"])
             .arg(own.get_program())
-            .args(self.case.args)
+            .args((self.case.args)())
             .output()
             .expect("a shell");
         Ran {
@@ -161,7 +161,7 @@ impl<'a> Sweep<'a> {
 
     /// The command killed after so many milliseconds.
     fn killed(&self, milliseconds: usize) -> Ran {
-        let mut command = self.injector.prepare(&self.folder, self.case.args, &[]);
+        let mut command = self.injector.prepare(&self.folder, &(self.case.args)(), &[]);
         command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped());
         let mut child = command.spawn().expect("the program starts");
         std::thread::sleep(std::time::Duration::from_millis(milliseconds as u64));
@@ -219,7 +219,7 @@ impl<'a> Sweep<'a> {
         if done {
             return Ok(());
         }
-        let again = self.injector.run(&self.folder, self.case.args, &[]);
+        let again = self.injector.run(&self.folder, &(self.case.args)(), &[]);
         let told = again.stderr.trim().to_owned();
         let wrong = |what: &str| {
             Err(format!("{what} (first {}: {said}; again {}: {told})", ran.code, again.code))

@@ -41,15 +41,15 @@ fn a_second_process_is_refused() {
     {
         let case = case(name);
         let alone = (case.inputs)();
-        injector.run(&alone, case.args, &[]).exits(case.code);
+        injector.run(&alone, &(case.args)(), &[]).exits(case.code);
         let folder = (case.inputs)();
-        let first = stopped(&injector, &folder, case.args, call, at);
+        let first = stopped(&injector, &folder, &(case.args)(), call, at);
         let before = folder.entries();
         for force in [&[][..], &["--force"]] {
-            let args = [case.args, force].concat();
+            let args = [&(case.args)()[..], force].concat();
             let args: Vec<&str> = match force.is_empty() && name == "retrain" {
                 true => continue,
-                false if name == "retrain" => case.args.to_vec(),
+                false if name == "retrain" => (case.args)(),
                 false => args,
             };
             folder.run(&args).exits(2).says(&["is being written"]).keeps_quiet_about(SECRET);
@@ -71,7 +71,7 @@ fn a_table_that_changes_while_it_is_coded_is_noticed() {
     let case = case("classify");
     let folder = (case.inputs)();
     let table = folder.read("t.csv");
-    let (_, calls) = injector.trace(&folder, case.args);
+    let (_, calls) = injector.trace(&folder, &(case.args)());
     let reads = calls.iter().filter(|call| call.kind == "read");
     let of_table: Vec<usize> =
         reads.enumerate().filter(|(_, call)| call.file == "t.csv").map(|(at, _)| at + 1).collect();
@@ -80,7 +80,7 @@ fn a_table_that_changes_while_it_is_coded_is_noticed() {
     assert!(again > 6);
     for at in [of_table[1], of_table[again / 2], of_table[again]] {
         let folder = (case.inputs)();
-        let child = stopped(&injector, &folder, case.args, "read", at);
+        let child = stopped(&injector, &folder, &(case.args)(), "read", at);
         folder.file("t.csv", table.replace(",n\n", ",m\n"));
         let (code, said) = go_on(child);
         assert_eq!(code, Some(3), "read {at}: {said}");
