@@ -160,7 +160,7 @@ pub fn linear(
         is_census: is_census && target == Target::Corpus,
         denominator_may_be_zero: ratio
             .as_ref()
-            .is_some_and(|ratio| variance > 0.0 && ratio.fieller(student(degrees)).is_none()),
+            .is_some_and(|ratio| ratio.fieller(student(degrees)).is_none()),
         own_share: share,
         own_variance: variance / (bottom * bottom),
         part: bottom / all,

@@ -134,6 +134,32 @@ fn verified_codes_enter_beside_blind_gold_of_rows_not_proposed() {
 }
 
 #[test]
+fn a_share_among_too_few_is_refused() {
+    let corpus = |every: usize| {
+        (0..900).map(move |row: usize| code(row.is_multiple_of(every)).to_owned()).collect()
+    };
+    let gold = |every: usize| {
+        (0..300)
+            .map(move |row: usize| (row * 3, code((row * 3).is_multiple_of(every)).to_owned()))
+            .collect()
+    };
+    let args = ["--design", "srs", "--among", "use=yes"];
+    let few = study(("use,topics", corpus(300)), ("use,topics", gold(300)));
+    let json = shares(&few, &args).json();
+    let found = of(&json, "a", "gold_only", None);
+    assert_eq!(
+        (&found["note"], &found["estimate"]),
+        (&"denominator_may_be_zero".into(), &Value::Null)
+    );
+    assert!(json["sentences"][0].as_str().unwrap().contains("no share"), "{json}");
+    let many = study(("use,topics", corpus(4)), ("use,topics", gold(4)));
+    let found = of(&shares(&many, &args).json(), "a", "gold_only", None);
+    // Every one of them: only one end is known.
+    assert_eq!((&found["estimate"], &found["note"]), (&1.0.into(), &"one_sided".into()));
+    assert!(number(&found["lower"]) > 0.9 && found["of"] == "use=yes", "{found}");
+}
+
+#[test]
 fn weights_make_one_row_count_for_more() {
     // Gold of every row: the share is that of the weights, without any error.
     let own = |row: usize| format!("{},{}", if row < 100 { 3 } else { 1 }, code(row < 50));
