@@ -1,7 +1,7 @@
 //! Confide codes short, sensitive texts with a tiered codebook, on the lab's own machine.
 //!
 //! The data flows one way, and a module knows only those before it:
-//! codebook → corpus → encoder → heads → training → decision → evaluation → prevalence → inference → report → cli.
+//! codebook → corpus → encoder → heads → training → decision → evaluation → prevalence → crisis → inference → report → cli.
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
 #![warn(missing_docs)]
 
@@ -27,6 +27,8 @@ pub mod evaluation;
 pub mod prevalence;
 
 pub mod bundle;
+
+pub mod crisis;
 
 pub mod inference;
 

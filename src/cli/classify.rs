@@ -17,15 +17,18 @@ use super::messages::{Messages, object};
 use super::new_table::SpreadsheetArgs;
 use super::process::stop_flag;
 use super::redact::RedactionArgs;
+use super::screening::{CrisisArgs, tell_not_screened, tell_screened};
 use super::{Global, LogFormat, Outcome};
 use crate::bundle::Bundle;
 use crate::codebook::hex_sha256;
 use crate::corpus::Defect;
+use crate::crisis::Screen;
 use crate::decision::{LEVELS, ReviewRule};
 use crate::encoder::ComputeRequest;
 use crate::error::{Error, Kind, Result};
 use crate::inference::{
-    CellProbability, ColumnOptions, Counts, Destination, Job, Observer, Source, classify,
+    CellProbability, ColumnOptions, Counts, CrisisFile, Destination, Job, Observer, Source,
+    classify,
 };
 use crate::training::RunFolder;
 
@@ -87,6 +90,8 @@ pub struct ClassifyArgs {
     #[command(flatten)]
     redaction: RedactionArgs,
     #[command(flatten)]
+    crisis: CrisisArgs,
+    #[command(flatten)]
     spreadsheet: SpreadsheetArgs,
 }
 
@@ -127,8 +132,10 @@ pub fn run(args: &ClassifyArgs, global: &Global) -> Result<Outcome> {
         }),
         sets: args.sets,
         fold_codes: if args.folds && of_paths && args.coder.is_none() { bundles.len() } else { 0 },
+        crisis: args.crisis.is_asked(),
         spreadsheet_safe: args.spreadsheet.is_safe(),
     };
+    let crisis = args.crisis.screen(request.level)?;
     let stop = stop_flag()?;
     let kernel = level(bundles[0].compute());
     let coding = Coding {
@@ -136,6 +143,7 @@ pub fn run(args: &ClassifyArgs, global: &Global) -> Result<Outcome> {
         columns: &columns,
         rule: rule.as_ref(),
         budget: args.review_budget,
+        crisis: crisis.as_ref().map(|(screen, file)| (screen, file)),
         output: &args.output,
     };
     let outcome = code_table(&bundles, coding, args.force, &kernel, global, &stop)?;
@@ -205,6 +213,7 @@ pub(super) struct Coding<'a> {
     pub columns: &'a ColumnOptions,
     pub rule: Option<&'a ReviewRule>,
     pub budget: Option<u64>,
+    pub crisis: Option<(&'a Screen, &'a CrisisFile)>,
     pub output: &'a Path,
 }
 
@@ -217,7 +226,7 @@ pub(super) fn code_table(
     global: &Global,
     stop: &AtomicBool,
 ) -> Result<Outcome> {
-    let Coding { source, columns, rule, budget, output } = coding;
+    let Coding { source, columns, rule, budget, crisis, output } = coding;
     let messages = Messages::new(global);
     let to_stream = output == Path::new("-");
     let resumable = !source.is_stream() && !to_stream;
@@ -229,7 +238,7 @@ pub(super) fn code_table(
     } else {
         Destination::File(output)
     };
-    let job = Job { bundles, source, columns, rule, budget, destination, force, kernel };
+    let job = Job { bundles, source, columns, rule, budget, crisis, destination, force, kernel };
     let mut view = View::new(messages, global, to_stream);
     let result = classify(job, stop, &mut view);
     view.bar.finish_and_clear();
@@ -242,6 +251,12 @@ pub(super) fn code_table(
         _ => error,
     })?;
     view.summary(&counts);
+    match crisis {
+        Some((_, file)) => {
+            tell_screened(&counts, &file.place(output).display().to_string(), &view.messages)
+        }
+        None => tell_not_screened(&view.messages),
+    }
     if counts.rejected == 0 {
         return Ok(Outcome::Done);
     }
@@ -302,6 +317,8 @@ impl View {
             "review": counts.review,
             "truncated": counts.truncated,
             "duplicates": counts.duplicates,
+            "crisis": counts.crisis,
+            "not_screened": counts.not_screened,
             "seconds": seconds,
         });
         self.messages.note_with(&text, object(fields));

@@ -28,6 +28,7 @@ mod redact;
 mod report;
 mod sample;
 mod sandbox;
+mod screening;
 mod self_training;
 mod split;
 mod suspects;

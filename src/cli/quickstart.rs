@@ -190,6 +190,7 @@ pub fn run(args: &QuickstartArgs, global: &Global, sandbox: &Sandbox) -> Result<
             columns: &columns,
             rule: bundle.decisions().review.as_ref(),
             budget: None,
+            crisis: None,
             output: &study.coded,
         };
         code_table(

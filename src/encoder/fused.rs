@@ -3,6 +3,7 @@
 
 mod attention;
 mod calibration;
+mod depths;
 mod maps;
 mod passes;
 mod shares;

@@ -196,6 +196,18 @@ impl Encoder {
         self.pooled(&states, batch)
     }
 
+    /// The mean of the states after each of these layers, counted from 1: one vector of
+    /// `layers · hidden` values a window.
+    ///
+    /// # Errors
+    /// As [`Encoder::forward`], or if the encoder has no such layer or is none packed for coding.
+    pub fn means_after(&self, batch: &PackedBatch, layers: &[usize]) -> Result<Vec<Vec<f32>>> {
+        match &self.architecture {
+            Architecture::Fused(bert) => bert.means_after(batch, layers),
+            _ => Err(Error::model("the states between layers are kept of a packed BERT alone")),
+        }
+    }
+
     fn pooled(&self, states: &Tensor, batch: &PackedBatch) -> Result<Tensor> {
         let pooled = match &self.query {
             Some(query) => {

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use crate::bundle::Bundle;
 use crate::codebook::Code;
+use crate::crisis::{Screen, Verdict};
 use crate::error::Result;
 use crate::heads::joint::{Decision, Joint};
 
@@ -21,6 +22,8 @@ pub(super) struct Coded {
     pub of_bundles: Vec<Vec<Code>>,
     /// Whether the text was longer than the encoder takes.
     pub truncated: bool,
+    /// What the screen for crises says, if there is one.
+    pub verdict: Option<Verdict>,
 }
 
 /// The texts of one window, coded.
@@ -51,17 +54,18 @@ pub(super) struct Coder<'a> {
     thresholds: Vec<Vec<f64>>,
     /// The bundles' own, where each is to say its codes by itself.
     own_thresholds: Vec<Vec<Vec<f64>>>,
+    screen: Option<&'a Screen>,
 }
 
 impl<'a> Coder<'a> {
     /// # Panics
     /// Without a bundle.
-    pub fn new(bundles: &'a [Bundle], each: bool) -> Self {
+    pub fn new(bundles: &'a [Bundle], each: bool, screen: Option<&'a Screen>) -> Self {
         let joint = Joint::new(bundles[0].codebook());
         let own = || bundles.iter().map(|bundle| bundle.decisions().thresholds());
         let thresholds = mean(own());
         let own_thresholds = if each { own().collect() } else { Vec::new() };
-        Self { bundles, joint, thresholds, own_thresholds }
+        Self { bundles, joint, thresholds, own_thresholds, screen }
     }
 
     /// Codes texts.
@@ -76,6 +80,7 @@ impl<'a> Coder<'a> {
             Ok((bundle, read, logits))
         };
         let all = self.bundles.iter().map(of_bundle).collect::<Result<Vec<_>>>()?;
+        let verdicts = self.screen.map(|screen| screen.screen(&distinct, stop)).transpose()?;
         let decide = |text: usize| {
             let own: Vec<Vec<Vec<f64>>> = all
                 .iter()
@@ -95,7 +100,8 @@ impl<'a> Coder<'a> {
             let paths = self.bundles.iter().map(|bundle| bundle.decisions().paths(&decision.path));
             decision.path = mean(paths);
             let truncated = all.iter().any(|(_, read, _)| read[text].truncated());
-            Coded { decision, asked, of_bundles, truncated }
+            let verdict = verdicts.as_ref().map(|verdicts| verdicts[text]);
+            Coded { decision, asked, of_bundles, truncated, verdict }
         };
         let distinct = (0..distinct.len()).into_par_iter().map(decide).collect();
         Ok(CodedTexts { distinct, place })

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::coder::Coded;
 use crate::codebook::{Code, Codebook, GateState, TierKind, check_coder};
 use crate::corpus::Defect;
+use crate::crisis::Verdict;
 use crate::decision::{ConformalSets, Decisions};
 use crate::error::{Error, Result, shown};
 
@@ -32,6 +33,9 @@ pub struct ColumnOptions {
     /// How many models' own codes are added, `<tier>__fold1` and so on, of those whose mean codes.
     #[serde(default)]
     pub fold_codes: usize,
+    /// Whether texts are screened for crises, and the columns `crisis` and `crisis_p` are added.
+    #[serde(default)]
+    pub crisis: bool,
     /// Whether cells of a CSV output must not begin like a spreadsheet's formula.
     #[serde(default)]
     pub spreadsheet_safe: bool,
@@ -91,6 +95,9 @@ impl<'a> Columns<'a> {
         for fold in 1..=options.fold_codes {
             names.extend(codebook.tiers.iter().map(|tier| fold_column(&tier.name, fold)));
         }
+        if options.crisis {
+            names.extend([format!("crisis{suffix}"), format!("crisis{suffix}_p")]);
+        }
         for own in ["status", "reason"] {
             // A second coder of the same table has a status of its own.
             let taken = options.coder.is_some() && input.iter().any(|column| column == own);
@@ -116,12 +123,17 @@ impl<'a> Columns<'a> {
             RowOutcome::Rejected(defect) => ("rejected", defect.code().to_owned()),
             RowOutcome::Empty => ("empty", "empty".to_owned()),
             RowOutcome::Coded(coded, review) => {
-                let reasons: Vec<&str> =
-                    [(*review, "low_confidence"), (coded.truncated, "truncated")]
-                        .into_iter()
-                        .filter_map(|(applies, reason)| applies.then_some(reason))
-                        .collect();
-                let status = match (*review, coded.truncated) {
+                let crisis = matches!(coded.verdict, Some(Verdict::Crisis(_)));
+                let all = [
+                    (crisis, "crisis"),
+                    (*review, "low_confidence"),
+                    (coded.truncated, "truncated"),
+                ];
+                let reasons: Vec<&str> = all
+                    .into_iter()
+                    .filter_map(|(applies, reason)| applies.then_some(reason))
+                    .collect();
+                let status = match (crisis || *review, coded.truncated) {
                     (true, _) => "review",
                     (false, true) => "truncated",
                     (false, false) => "ok",
@@ -135,11 +147,24 @@ impl<'a> Columns<'a> {
     pub fn cells(&self, outcome: &RowOutcome) -> Vec<(&str, String)> {
         let mut cells = match outcome {
             RowOutcome::Coded(coded, _) => self.codes(coded),
-            _ => vec![String::new(); self.names.len() - 2],
+            _ => vec![String::new(); self.codes_wide()],
         };
+        if self.options.crisis {
+            let verdict = match outcome {
+                RowOutcome::Coded(coded, _) => coded.verdict.unwrap_or(Verdict::NotScreened),
+                _ => Verdict::NotScreened,
+            };
+            let score = verdict.score().map(figure);
+            cells.extend([verdict.name().to_owned(), score.unwrap_or_default()]);
+        }
         let (status, reason) = Self::status(outcome);
         cells.extend([status.to_owned(), reason]);
         self.names.iter().map(String::as_str).zip(cells).collect()
+    }
+
+    /// Cells that tell codes and their probabilities.
+    fn codes_wide(&self) -> usize {
+        self.names.len() - 2 - if self.options.crisis { 2 } else { 0 }
     }
 
     fn codes(&self, coded: &Coded) -> Vec<String> {
@@ -233,7 +258,7 @@ mod tests {
     fn coded(codebook: &Codebook, yes: f64, topics: [f64; 2]) -> Coded {
         let asked = vec![vec![yes, 1.0 - yes], topics.to_vec()];
         let decision = decide(codebook, &asked, &[vec![], vec![0.5, 0.5]]);
-        Coded { decision, asked, of_bundles: Vec::new(), truncated: false }
+        Coded { decision, asked, of_bundles: Vec::new(), truncated: false, verdict: None }
     }
 
     fn decisions(codebook: &Codebook) -> Decisions {

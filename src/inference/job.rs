@@ -10,7 +10,8 @@ use sha2::{Digest, Sha256};
 use super::budget::{Worth, expected_wrong};
 use super::coder::{Coded, CodedTexts, Coder};
 use super::columns::{ColumnOptions, Columns, RowOutcome, sets_of};
-use super::partial::{PartialSink, Work, find_work};
+use super::crisis_file::CrisisFile;
+use super::partial::{PartialSink, Start, Work, find_work};
 use super::places::Places;
 use super::sink::{Sink, StreamSink, output_format};
 use super::source::Source;
@@ -18,6 +19,7 @@ use super::state::{Counts, WorkPlan};
 use super::window::{pass_over, read_window};
 use crate::bundle::Bundle;
 use crate::corpus::{Defect, Row, TableReader, harmless_heading};
+use crate::crisis::{Screen, Verdict};
 use crate::decision::ReviewRule;
 use crate::error::{Error, Kind, Result};
 
@@ -41,6 +43,8 @@ pub struct Job<'a> {
     pub rule: Option<&'a ReviewRule>,
     /// How many rows more are chosen for review, those whose hand coding helps most.
     pub budget: Option<u64>,
+    /// What screens texts for crises, and the file of rows that show one.
+    pub crisis: Option<(&'a Screen, &'a CrisisFile)>,
     /// Where the table goes.
     pub destination: Destination<'a>,
     /// Whether an output that exists, and unfinished work, are discarded.
@@ -70,12 +74,19 @@ pub trait Observer {
 /// Without a bundle.
 pub fn classify(job: Job, stop: &AtomicBool, observer: &mut dyn Observer) -> Result<Counts> {
     let source = job.source;
+    let places =
+        |output: &Path| Places::new(output, job.crisis.and_then(|(_, file)| file.path.as_deref()));
     if let Destination::File(path) = &job.destination {
-        Places::new(path).spare(source.path())?;
+        places(path).spare(source.path())?;
     }
     if job.budget.is_some() && matches!(job.destination, Destination::Stream(..)) {
         return Err(Error::usage("rows are chosen once all are coded: the output must be a file")
             .at("--review-budget")
+            .advise("name a file: -o coded.csv"));
+    }
+    if job.crisis.is_some() && matches!(job.destination, Destination::Stream(..)) {
+        return Err(Error::usage("rows that show a crisis go to a file beside the output's")
+            .at("--crisis")
             .advise("name a file: -o coded.csv"));
     }
     // Before anything of it is read that becomes part of the output.
@@ -98,10 +109,12 @@ pub fn classify(job: Job, stop: &AtomicBool, observer: &mut dyn Observer) -> Res
     let safe = job.columns.spreadsheet_safe;
     let heading = |format| if safe { harmless_heading(&all, format) } else { all.clone() };
     let (rule, has_budget) = (job.rule, job.budget.is_some());
-    let coder = Coder::new(job.bundles, job.columns.fold_codes > 0);
-    let table = Table { coder, bundle, columns, text, rule, has_budget };
+    let screen = job.crisis.map(|(screen, _)| screen);
+    let coder = Coder::new(job.bundles, job.columns.fold_codes > 0, screen);
+    let screens = screen.is_some();
+    let table = Table { coder, bundle, columns, text, rule, has_budget, screens };
     let (places, format) = match job.destination {
-        Destination::File(path) => (Places::new(path), format(Some(path))?),
+        Destination::File(path) => (places(path), format(Some(path))?),
         Destination::Stream(stream, name) => {
             let format = format(None)?;
             let mut sink = StreamSink::new(stream, name, format, &heading(format), safe)?;
@@ -109,7 +122,7 @@ pub fn classify(job: Job, stop: &AtomicBool, observer: &mut dyn Observer) -> Res
             return table.code(&mut reader, &mut sink, Counts::default(), stop, observer);
         }
     };
-    let work = WorkPlan::new(job.bundles, source, job.columns, job.budget, job.kernel);
+    let work = WorkPlan::new(job.bundles, source, job.columns, job.budget, job.crisis, job.kernel);
     let plan = work.of_input(input.clone());
     let (resumed, replaces) = match find_work(&places, &plan, job.force)? {
         Work::Finished(counts) => return Ok(counts),
@@ -117,7 +130,13 @@ pub fn classify(job: Job, stop: &AtomicBool, observer: &mut dyn Observer) -> Res
         Work::Fresh { replaces } => (None, replaces),
     };
     let counts = resumed.as_ref().map(|state| state.counts).unwrap_or_default();
-    let mut sink = PartialSink::open(&places, plan, resumed, replaces, format, &heading(format))?;
+    let start = Start {
+        columns: &heading(format),
+        input: reader.columns(),
+        format,
+        delete_by: job.crisis.map(|(_, file)| file.delete_by.as_str()),
+    };
+    let mut sink = PartialSink::open(&places, plan, resumed, replaces, start)?;
     if counts.rows > 0 {
         observer.resumed(&counts);
         if !pass_over(&mut reader, counts.rows)? {
@@ -136,6 +155,8 @@ pub fn classify(job: Job, stop: &AtomicBool, observer: &mut dyn Observer) -> Res
     match coded {
         Ok(_) => sink.finish(),
         Err(error) => {
+            // They cannot wait for another run; and why this one failed is what is told.
+            let _ = sink.tell_crises();
             // Only a lack of room, or the user's wish, can be mended with the same input.
             if !matches!(error.kind(), Kind::Resource | Kind::Interrupted) {
                 sink.discard();
@@ -154,6 +175,8 @@ struct Table<'a> {
     rule: Option<&'a ReviewRule>,
     /// Whether rows are chosen once all are coded.
     has_budget: bool,
+    /// Whether texts are screened for crises.
+    screens: bool,
 }
 
 /// The rows of a window and what is said of their texts.
@@ -232,18 +255,30 @@ impl Table<'_> {
             counts.rows += 1;
             let outcome = if let Some(defect) = &row.defect {
                 counts.rejected += 1;
+                counts.not_screened += u64::from(self.screens);
                 observer.rejected(row.number, row.line, defect);
                 RowOutcome::Rejected(defect)
             } else if !self.has_text(row) {
                 counts.empty += 1;
+                counts.not_screened += u64::from(self.screens);
                 RowOutcome::Empty
             } else {
                 let coded = coded.get(next);
                 next += 1;
-                let review = self.rule.is_some_and(|rule| rule.applies(&coded.decision.path));
+                let doubtful = self.rule.is_some_and(|rule| rule.applies(&coded.decision.path));
+                let mut review = doubtful;
+                match coded.verdict {
+                    Some(Verdict::Crisis(score)) => {
+                        review = true;
+                        counts.crisis += 1;
+                        sink.flagged(row, score)?;
+                    }
+                    Some(Verdict::NotScreened) => counts.not_screened += 1,
+                    Some(Verdict::NoCrisis(_)) | None => {}
+                }
                 counts.review += u64::from(review);
                 counts.truncated += u64::from(coded.truncated);
-                RowOutcome::Coded(coded, review)
+                RowOutcome::Coded(coded, doubtful)
             };
             sink.row(row, &self.columns.cells(&outcome))?;
             if self.has_budget {

@@ -6,6 +6,7 @@
 mod budget;
 mod coder;
 mod columns;
+mod crisis_file;
 mod embedding;
 mod job;
 mod ledger;
@@ -18,6 +19,7 @@ mod state;
 mod window;
 
 pub use columns::{CellProbability, ColumnOptions, fold_coder};
+pub use crisis_file::{CrisisFile, is_crisis_file};
 pub use embedding::Embedder;
 pub use job::{Destination, Job, Observer, classify};
 pub use source::Source;

@@ -8,6 +8,7 @@ use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use super::budget::{Worth, choose};
+use super::crisis_file::CrisisRows;
 use super::ledger::Ledger;
 use super::places::Places;
 use super::second_pass::mark_rows;
@@ -40,7 +41,7 @@ pub(super) fn find_work(places: &Places, plan: &WorkPlan, force: bool) -> Result
     }
     if force {
         places.discard();
-        for path in [&places.output, &places.rejects] {
+        for path in [&places.output, &places.rejects, &places.crisis] {
             if path.is_dir() {
                 return Err(Error::usage("this is a folder, not a file")
                     .at(path.display().to_string())
@@ -60,6 +61,9 @@ pub(super) fn find_work(places: &Places, plan: &WorkPlan, force: bool) -> Result
     }
     if !finished {
         refuse_existing(&places.rejects, replaces)?;
+    }
+    if own.is_none() && plan.screens() {
+        refuse_existing(&places.crisis, replaces)?;
     }
     let Some(state) = state else { return Ok(Work::Fresh { replaces: false }) };
     let differences = state.plan.differences(plan);
@@ -81,6 +85,18 @@ pub(super) fn find_work(places: &Places, plan: &WorkPlan, force: bool) -> Result
     })
 }
 
+/// What a table begins with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Start<'a> {
+    /// The columns of the output.
+    pub columns: &'a [String],
+    /// Those of the input.
+    pub input: &'a [String],
+    pub format: Format,
+    /// The day by which rows that show a crisis are to be deleted, if they are looked for.
+    pub delete_by: Option<&'a str>,
+}
+
 /// A table that is written to `<output>.partial/` and becomes the output when it is whole.
 pub(super) struct PartialSink {
     places: Places,
@@ -89,6 +105,8 @@ pub(super) struct PartialSink {
     rejects: TableWriter<BufWriter<File>>,
     /// What hand coding rows is worth, if some are to be chosen.
     ledger: Option<Ledger>,
+    /// The rows that show a crisis, if they are looked for.
+    crisis: Option<CrisisRows>,
     format: Format,
     columns: Vec<String>,
 }
@@ -103,9 +121,9 @@ impl PartialSink {
         plan: WorkPlan,
         resumed: Option<State>,
         replaces: bool,
-        format: Format,
-        columns: &[String],
+        start: Start,
     ) -> Result<Self> {
+        let Start { columns, input, format, delete_by } = start;
         let folder = &places.folder;
         if !folder.is_dir() {
             std::fs::create_dir(folder).map_err(|e| Error::writing(folder, &e))?;
@@ -126,6 +144,8 @@ impl PartialSink {
             plan,
             bytes: 0,
             reject_bytes: 0,
+            crisis_bytes: None,
+            delete_by: delete_by.map(str::to_owned),
             counts: Counts::default(),
             finished: false,
             replaces,
@@ -150,8 +170,12 @@ impl PartialSink {
             Some(_) => Some(Ledger::open(&places.worth(), state.counts.rows)?),
             None => None,
         };
+        let open = |day: &String| {
+            CrisisRows::open(places, state.crisis_bytes, input, day.clone(), harmless)
+        };
+        let crisis = state.delete_by.as_ref().map(open).transpose()?;
         let (places, columns) = (places.clone(), columns.to_vec());
-        let mut sink = Self { places, state, coded, rejects, ledger, format, columns };
+        let mut sink = Self { places, state, coded, rejects, ledger, crisis, format, columns };
         if fresh {
             sink.save()?;
         }
@@ -165,6 +189,9 @@ impl PartialSink {
         if let Some(ledger) = &mut self.ledger {
             ledger.save()?;
         }
+        if let Some(crisis) = &mut self.crisis {
+            self.state.crisis_bytes = Some(crisis.save()?);
+        }
         self.state.write(&self.places.state())
     }
 
@@ -173,6 +200,7 @@ impl PartialSink {
     /// # Errors
     /// If it cannot be written or renamed; the same command then tries again.
     pub fn finish(mut self) -> Result<Counts> {
+        self.tell_crises()?;
         if let Some(budget) = self.state.plan.budget {
             self.save()?;
             let rows = Ledger::read(&self.places.worth(), self.state.counts.rows)?;
@@ -185,6 +213,14 @@ impl PartialSink {
         self.save()?;
         self.places.settle(&self.state.counts, self.state.replaces)?;
         Ok(self.state.counts)
+    }
+
+    /// Gives the file of rows that show a crisis all of them, if they are looked for.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn tell_crises(&mut self) -> Result<()> {
+        self.crisis.as_mut().map_or(Ok(()), |crisis| crisis.finish().map(|_| ()))
     }
 
     /// Removes the work, which nothing can complete.
@@ -220,6 +256,10 @@ impl Sink for PartialSink {
         self.ledger.as_mut().map_or(Ok(()), |ledger| ledger.add(worth))
     }
 
+    fn flagged(&mut self, row: &Row, score: f64) -> Result<()> {
+        self.crisis.as_mut().map_or(Ok(()), |crisis| crisis.add(row, score))
+    }
+
     fn commit(&mut self, counts: &Counts) -> Result<()> {
         self.state.counts = *counts;
         self.save()
@@ -227,7 +267,7 @@ impl Sink for PartialSink {
 }
 
 /// Cuts a file to its durable length and stands at its end.
-fn cut(mut file: File, path: &Path, bytes: u64) -> Result<BufWriter<File>> {
+pub(super) fn cut(mut file: File, path: &Path, bytes: u64) -> Result<BufWriter<File>> {
     let failed = |e: std::io::Error| Error::writing(path, &e);
     if file.metadata().map_err(failed)?.len() < bytes {
         return Err(Error::usage("the unfinished work is damaged: the file is too short")
@@ -240,7 +280,7 @@ fn cut(mut file: File, path: &Path, bytes: u64) -> Result<BufWriter<File>> {
 }
 
 /// Makes what was written durable; the length of the file.
-fn durable(writer: &mut TableWriter<BufWriter<File>>) -> std::io::Result<u64> {
+pub(super) fn durable(writer: &mut TableWriter<BufWriter<File>>) -> std::io::Result<u64> {
     let sink = writer.sink();
     sink.flush()?;
     sink.get_mut().sync_data()?;

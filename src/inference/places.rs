@@ -12,18 +12,22 @@ const PART: &str = "coded.part";
 const REJECTS: &str = "rejects.part";
 const WORTH: &str = "worth.part";
 const CHOSEN: &str = "chosen.part";
+const CRISIS: &str = "crisis.part";
+const CRISIS_INDEX: &str = "crisis.index";
 
 /// The names that one coding uses.
 #[derive(Clone, Debug)]
 pub(super) struct Places {
     pub output: PathBuf,
     pub rejects: PathBuf,
+    /// The rows that show a crisis.
+    pub crisis: PathBuf,
     pub folder: PathBuf,
 }
 
 impl Places {
-    /// The names that follow from the output's.
-    pub fn new(output: &Path) -> Self {
+    /// The names that follow from the output's; the file of a crisis may have one of its own.
+    pub fn new(output: &Path, crisis: Option<&Path>) -> Self {
         let beside = |suffix: &str| {
             let mut name = output.file_name().unwrap_or_default().to_os_string();
             name.push(suffix);
@@ -32,6 +36,7 @@ impl Places {
         Self {
             output: output.to_path_buf(),
             rejects: beside(".rejects.csv"),
+            crisis: crisis.map_or_else(|| beside(".crisis.csv"), Path::to_path_buf),
             folder: beside(".partial"),
         }
     }
@@ -42,7 +47,7 @@ impl Places {
     /// A usage error that names the file.
     pub fn spare(&self, input: &Path) -> Result<()> {
         let Ok(input) = input.canonicalize() else { return Ok(()) };
-        for path in [&self.output, &self.rejects] {
+        for path in [&self.output, &self.rejects, &self.crisis] {
             if path.canonicalize().is_ok_and(|path| path == input) {
                 return Err(Error::usage("this is the input, which is never replaced")
                     .at(path.display().to_string())
@@ -72,6 +77,16 @@ impl Places {
         self.folder.join(CHOSEN)
     }
 
+    /// The rows that show a crisis, in the order of the table.
+    pub fn crisis_part(&self) -> PathBuf {
+        self.folder.join(CRISIS)
+    }
+
+    /// Where each of them ends.
+    pub fn crisis_index(&self) -> PathBuf {
+        self.folder.join(CRISIS_INDEX)
+    }
+
     /// How far the work has come.
     pub fn state(&self) -> PathBuf {
         self.folder.join(STATE)
@@ -83,7 +98,8 @@ impl Places {
         for entry in entries.flatten() {
             let name = entry.file_name();
             let name = name.to_string_lossy();
-            let is_ours = [PART, REJECTS, WORTH, CHOSEN].contains(&name.as_ref());
+            let is_ours =
+                [PART, REJECTS, WORTH, CHOSEN, CRISIS, CRISIS_INDEX].contains(&name.as_ref());
             if is_ours || name.starts_with(STATE) {
                 // What cannot be removed keeps the folder in place, where the user sees it.
                 let _ = std::fs::remove_file(entry.path());

@@ -14,6 +14,8 @@ pub(super) trait Sink {
     fn row(&mut self, row: &Row, cells: &[(&str, String)]) -> Result<()>;
     /// Notes what hand coding that row is worth, if it could be coded.
     fn worth(&mut self, worth: Option<Worth>) -> Result<()>;
+    /// Adds a row to those that show a crisis, with its score.
+    fn flagged(&mut self, row: &Row, score: f64) -> Result<()>;
     /// Makes a whole window durable.
     fn commit(&mut self, counts: &Counts) -> Result<()>;
 }
@@ -44,6 +46,10 @@ impl Sink for StreamSink<'_> {
     }
 
     fn worth(&mut self, _: Option<Worth>) -> Result<()> {
+        Ok(())
+    }
+
+    fn flagged(&mut self, _: &Row, _: f64) -> Result<()> {
         Ok(())
     }
 

@@ -1,14 +1,16 @@
 //! `state.json`: how far a coding has come, and of what it is made.
 
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::columns::ColumnOptions;
+use super::crisis_file::CrisisFile;
 use super::source::Source;
 use crate::bundle::Bundle;
 use crate::corpus::WholeFile;
+use crate::crisis::Screen;
 use crate::error::{Error, Result};
 
 /// How many rows ended how.
@@ -26,6 +28,12 @@ pub struct Counts {
     pub truncated: u64,
     /// Rows whose text was coded already within its window.
     pub duplicates: u64,
+    /// Rows that show a crisis.
+    #[serde(default)]
+    pub crisis: u64,
+    /// Rows that could not be screened for one, or were not tested for their language.
+    #[serde(default)]
+    pub not_screened: u64,
 }
 
 /// Everything that the output's bytes follow from.
@@ -46,6 +54,12 @@ pub(super) struct WorkPlan {
     pub columns: ColumnOptions,
     /// Rows that are chosen among all for hand coding.
     pub budget: Option<u64>,
+    /// Digest of what screens for crises.
+    #[serde(default)]
+    screen: Option<String>,
+    /// The file of rows that show one, if it was named.
+    #[serde(default)]
+    crisis_file: Option<PathBuf>,
 }
 
 impl WorkPlan {
@@ -55,6 +69,7 @@ impl WorkPlan {
         source: &Source,
         columns: &ColumnOptions,
         budget: Option<u64>,
+        crisis: Option<(&Screen, &CrisisFile)>,
         kernel: &str,
     ) -> Self {
         let read = source.options().clone();
@@ -71,12 +86,19 @@ impl WorkPlan {
             redaction: read.redaction.map(|redaction| redaction.digest()),
             columns: columns.clone(),
             budget,
+            screen: crisis.map(|(screen, _)| screen.digest().to_owned()),
+            crisis_file: crisis.and_then(|(_, file)| file.path.clone()),
         }
     }
 
     /// The same plan for an input of this SHA-256; none for what can be read only once.
     pub fn of_input(self, input: Option<String>) -> Self {
         Self { input, ..self }
+    }
+
+    /// Whether texts are screened for crises.
+    pub fn screens(&self) -> bool {
+        self.screen.is_some()
     }
 
     /// Whether the work can be taken up again.
@@ -100,6 +122,8 @@ impl WorkPlan {
             ("--probabilities", self.columns.probabilities == other.columns.probabilities),
             ("--sets", self.columns.sets == other.columns.sets),
             ("--review-budget", self.budget == other.budget),
+            ("--crisis", self.screen == other.screen),
+            ("--crisis-file", self.crisis_file == other.crisis_file),
         ];
         pairs.iter().filter(|(_, same)| !same).map(|(name, _)| *name).collect()
     }
@@ -113,6 +137,12 @@ pub(super) struct State {
     pub bytes: u64,
     /// Bytes of the list of rejected rows.
     pub reject_bytes: u64,
+    /// Bytes of the rows that show a crisis, if they are looked for.
+    #[serde(default)]
+    pub crisis_bytes: Option<u64>,
+    /// The day by which these are to be deleted.
+    #[serde(default)]
+    pub delete_by: Option<String>,
     /// Rows done, and how they ended.
     pub counts: Counts,
     /// Nothing is left but to give the files their names.
@@ -171,6 +201,8 @@ impl WorkPlan {
             redaction: None,
             columns: ColumnOptions::default(),
             budget: None,
+            screen: None,
+            crisis_file: None,
         }
     }
 
@@ -211,6 +243,8 @@ mod tests {
             plan: plan(),
             bytes: 7,
             reject_bytes: 1,
+            crisis_bytes: Some(5),
+            delete_by: None,
             counts,
             finished: false,
             replaces: true,

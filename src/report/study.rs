@@ -3,7 +3,7 @@
 mod corpus;
 mod walk;
 
-pub use corpus::Corpus;
+pub use corpus::{Corpus, tells_crises};
 
 use std::path::{Path, PathBuf};
 
@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::codebook::{Codebook, hex_sha256};
 use crate::corpus::{ReadOptions, TableReader};
 use crate::error::{Error, Result};
+use crate::inference::is_crisis_file;
 use walk::files_below;
 
 /// A file of the study, and what was read of it.
@@ -204,6 +205,10 @@ impl Study {
             let content = shares_of_table(reader, &columns)?;
             let digest = digest_of(path)?;
             self.shares.push(Found { path: shown, digest, content });
+            return Ok(());
+        }
+        if is_crisis_file(&columns) {
+            // For the eyes of one person.
             return Ok(());
         }
         let Some(codebook) = &self.codebook else { return Ok(()) };

@@ -16,6 +16,7 @@ mod classify;
 mod classify_bundle;
 mod classify_resume;
 mod codebook;
+mod crisis;
 mod devices;
 mod doctor;
 mod encoders;

@@ -20,7 +20,8 @@ pub struct Places {
 }
 
 /// Arguments that name what is written: a file or a folder that is first made beside its place.
-const OUTPUTS: [&str; 5] = ["output", "answers", "disagreements", "manual", "salt_file"];
+const OUTPUTS: [&str; 6] =
+    ["output", "answers", "disagreements", "manual", "salt_file", "crisis_file"];
 /// Commands that fill the folder of their output in place.
 const FILLING: [&str; 3] = ["evaluate", "quickstart", "split"];
 /// What the system itself is read from: processors, memory, settings, libraries.

@@ -149,6 +149,11 @@ impl Codings {
         self.kept.iter().find(|(own, _)| own == name).map(|(_, column)| column)
     }
 
+    /// All columns that were asked to be kept, with their names.
+    pub fn all_kept(&self) -> impl Iterator<Item = (&str, &KeptColumn)> {
+        self.kept.iter().map(|(name, column)| (name.as_str(), column))
+    }
+
     /// A column of numbers that was asked to be kept; NaN where a row has none.
     pub fn numbers(&self, name: &str) -> Option<&[f32]> {
         self.numbers.iter().find(|(own, _)| own == name).map(|(_, column)| column.as_slice())

@@ -17,7 +17,7 @@ const LENGTHS: [f64; 2] = [1.0, 0.5];
 pub type SparseVector = Vec<(u32, f32)>;
 
 /// The known n-grams with their inverse document frequencies.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Lexicon {
     /// Hashes in ascending order.
     hashes: Vec<u32>,

@@ -8,9 +8,13 @@ fn row(number: u64, defect: Option<Defect>) -> Row {
     Row { number, line: number + 1, cells: vec![format!("t{number}")], json: None, defect }
 }
 
+fn start(columns: &[String]) -> Start<'_> {
+    Start { columns, input: &columns[..1], format: CSV, delete_by: None }
+}
+
 fn open(places: &Places, resumed: Option<State>) -> PartialSink {
     let columns = ["text".to_owned(), "status".to_owned()];
-    PartialSink::open(places, WorkPlan::invented(), resumed, false, CSV, &columns).unwrap()
+    PartialSink::open(places, WorkPlan::invented(), resumed, false, start(&columns)).unwrap()
 }
 
 fn write(sink: &mut PartialSink, numbers: std::ops::Range<u64>) {
@@ -34,7 +38,7 @@ const LIST: &str = "row,line,reason,detail\n2,3,ragged_row,3 cells where the hea
 /// Finished work of which nothing has its name yet.
 fn unnamed() -> (TempDir, Places) {
     let folder = tempfile::tempdir().unwrap();
-    let places = Places::new(&folder.path().join("o.csv"));
+    let places = Places::new(&folder.path().join("o.csv"), None);
     let mut sink = open(&places, None);
     write(&mut sink, 1..5);
     sink.state.finished = true;
@@ -52,7 +56,7 @@ fn stands_whole(folder: &TempDir, places: &Places) {
 #[test]
 fn what_comes_after_the_last_window_is_cut() {
     let folder = tempfile::tempdir().unwrap();
-    let places = Places::new(&folder.path().join("o.csv"));
+    let places = Places::new(&folder.path().join("o.csv"), None);
     let mut sink = open(&places, None);
     write(&mut sink, 1..3);
     sink.commit(&counts(2)).unwrap();
@@ -97,7 +101,7 @@ fn a_file_that_came_in_between_is_not_replaced() {
 /// Work of four rows, of which the second is worth most, with nothing left but to choose one.
 fn unchosen() -> (TempDir, Places) {
     let folder = tempfile::tempdir().unwrap();
-    let places = Places::new(&folder.path().join("o.csv"));
+    let places = Places::new(&folder.path().join("o.csv"), None);
     begun(&places, None).commit(&Counts { rows: 4, ..Counts::default() }).unwrap();
     (folder, places)
 }
@@ -105,7 +109,7 @@ fn unchosen() -> (TempDir, Places) {
 fn begun(places: &Places, resumed: Option<State>) -> PartialSink {
     let columns = ["text", "status", "reason"].map(String::from);
     let (plan, is_new) = (WorkPlan::invented().with_budget(1), resumed.is_none());
-    let mut sink = PartialSink::open(places, plan, resumed, false, CSV, &columns).unwrap();
+    let mut sink = PartialSink::open(places, plan, resumed, false, start(&columns)).unwrap();
     for number in (1..5).filter(|_| is_new) {
         let cells = [("status", "ok".to_owned()), ("reason", String::new())];
         sink.row(&row(number, None), &cells).unwrap();
@@ -149,22 +153,22 @@ fn a_kill_while_rows_are_chosen_is_mended() {
 #[test]
 fn a_part_that_is_too_short_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let places = Places::new(&folder.path().join("o.csv"));
+    let places = Places::new(&folder.path().join("o.csv"), None);
     drop(open(&places, None));
     std::fs::write(places.part(), "te").unwrap();
     let Work::Resumed(state) = find(&places) else { panic!("nothing to resume") };
     let columns = ["text".to_owned()];
     let error =
-        PartialSink::open(&places, WorkPlan::invented(), Some(*state), false, CSV, &columns);
+        PartialSink::open(&places, WorkPlan::invented(), Some(*state), false, start(&columns));
     assert_eq!(error.err().map(|e| e.exit_code()), Some(2));
 }
 
 #[test]
 fn a_stream_begins_anew() {
     let folder = tempfile::tempdir().unwrap();
-    let places = Places::new(&folder.path().join("o.csv"));
+    let places = Places::new(&folder.path().join("o.csv"), None);
     let plan = || WorkPlan::invented().with_input(None);
-    drop(PartialSink::open(&places, plan(), None, false, CSV, &["text".to_owned()]).unwrap());
+    drop(PartialSink::open(&places, plan(), None, false, start(&["text".to_owned()])).unwrap());
     assert!(matches!(find_work(&places, &plan(), false), Ok(Work::Fresh { .. })));
     let other = find_work(&places, &WorkPlan::invented(), false);
     assert_eq!(other.err().map(|e| e.exit_code()), Some(2));
@@ -173,7 +177,7 @@ fn a_stream_begins_anew() {
 #[test]
 fn what_is_to_be_replaced_stands_until_the_new_is_whole() {
     let folder = tempfile::tempdir().unwrap();
-    let places = Places::new(&folder.path().join("o.csv"));
+    let places = Places::new(&folder.path().join("o.csv"), None);
     for old in [&places.output, &places.rejects] {
         std::fs::write(old, "old").unwrap();
     }
@@ -184,7 +188,7 @@ fn what_is_to_be_replaced_stands_until_the_new_is_whole() {
         panic!("in the way")
     };
     let columns = ["text".to_owned(), "status".to_owned()];
-    let mut sink = PartialSink::open(&places, plan(), None, replaces, CSV, &columns).unwrap();
+    let mut sink = PartialSink::open(&places, plan(), None, replaces, start(&columns)).unwrap();
     write(&mut sink, 3..5);
     sink.commit(&Counts { rows: 2, ..Counts::default() }).unwrap();
     drop(sink);
@@ -192,7 +196,7 @@ fn what_is_to_be_replaced_stands_until_the_new_is_whole() {
     // It goes on without --force, too, but nothing else does.
     assert!(find_work(&places, &plan().with_input(Some("y")), false).is_err());
     let Work::Resumed(state) = find(&places) else { panic!("nothing to resume") };
-    let sink = PartialSink::open(&places, plan(), Some(*state), false, CSV, &columns).unwrap();
+    let sink = PartialSink::open(&places, plan(), Some(*state), false, start(&columns)).unwrap();
     sink.finish().unwrap();
     assert_eq!(std::fs::read_to_string(&places.output).unwrap(), "text,status\nt3,ok\nt4,ok\n");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no row was rejected");

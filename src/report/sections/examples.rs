@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::codebook::Codebook;
 use crate::corpus::Codings;
 use crate::report::sheet::printable;
-use crate::report::study::Study;
+use crate::report::study::{Study, tells_crises};
 
 /// Examples of a label.
 const EACH: usize = 2;
@@ -31,8 +31,9 @@ pub fn examples(study: &Study) -> Vec<Examples> {
 
 fn of_column(codebook: &Codebook, codings: &Codings, column: &str) -> Vec<Examples> {
     let Some(kept) = codings.kept(column) else { return Vec::new() };
+    let telling = || codings.all_kept().filter(|(name, _)| *name == "reason" || tells_crises(name));
     let flagged = |row: usize| {
-        codings.kept("reason").is_some_and(|reason| reason.cell(row).contains("crisis"))
+        telling().any(|(_, column)| column.cell(row).split('|').any(|c| c == "crisis"))
     };
     let mut all = Vec::new();
     for (at, tier) in codebook.tiers.iter().enumerate() {

@@ -17,6 +17,14 @@ pub struct CorpusColumns {
     pub examples: Option<String>,
 }
 
+/// Whether a column is one by which a screen for crises flags a row: that of a verdict, or the
+/// reason of another coder.
+pub fn tells_crises(column: &str) -> bool {
+    let of_coder =
+        |name: &str| column.strip_prefix(name).is_some_and(|rest| rest.starts_with("__"));
+    column == "crisis" || of_coder("crisis") && !column.ends_with("_p") || of_coder("reason")
+}
+
 /// A table that `classify` wrote.
 #[derive(Debug)]
 pub struct Corpus {
@@ -66,6 +74,7 @@ impl Corpus {
             ["reason", "platform", "created"].into_iter().filter(|c| has(c)).map(str::to_owned),
         );
         keep.extend(examples.filter(|column| !keep.iter().any(|k| k == column)).map(str::to_owned));
+        keep.extend(columns.iter().filter(|column| tells_crises(column)).cloned());
         let request = CodingsRequest { coders: vec![coder], keep, ..CodingsRequest::default() };
         let codings = read_codings(&[path.to_path_buf()], codebook, &request)?;
         let columns = CorpusColumns {
