@@ -542,7 +542,7 @@ fn sentence(share: &Share) -> String {
             share.n_gold
         ),
         (Some(estimate), Some(lower), Some(upper), note) => format!(
-            "{what}: {} {of} (95 % interval {} to {}), from {} gold rows{}.",
+            "{what}: {} {of} (95 % interval {} to {}), from {} gold rows{}{}.",
             percent(Some(estimate)),
             percent(Some(lower)),
             percent(Some(upper)),
@@ -551,9 +551,21 @@ fn sentence(share: &Share) -> String {
                 Some(Note::ExactGoldOnly) => ", exactly and without the model: too few carry it",
                 Some(Note::FewClusters) => ", of fewer than 30 groups",
                 _ => "",
-            }
+            },
+            as_good_as(share)
         ),
         _ => format!("{what}: no share {of} can be given: {}.", e.note.map_or("", reason)),
+    }
+}
+
+/// What the model's codes add, as a number of gold rows.
+fn as_good_as(share: &Share) -> String {
+    let alone = share.estimate.ess_gain.map(|gain| gain * share.n_gold as f64);
+    match alone {
+        Some(alone) if share.estimate.method == Method::PpiPlusPlus => {
+            format!("; without the model that takes {alone:.0}")
+        }
+        _ => String::new(),
     }
 }
 

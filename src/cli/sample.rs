@@ -28,7 +28,8 @@ use corpus::Frame;
 #[command(after_long_help = "Examples:\n  \
     confide sample coded.csv -n 500 -o check --codebook llm-mental-health --coders ana,ben --overlap 100\n  \
     confide sample coded.csv --codebook llm-mental-health --for prevalence personal_use --margin 0.03\n\n\
-    Writes DIR/sample.csv (id, pi, stratum, for you) and one sheet per coder without any prediction.\n\
+    Writes DIR/sample.csv (id, pi, stratum, for you), one sheet per coder without any prediction, and\n\
+    DIR/manual.html, the codebook to print.\n\
     Coded, they go back together: confide agree with the sheets, then\n\
     confide prevalence … --gold DIR/sample.csv DIR/sheet-ana.csv --gold-coder ana")]
 pub struct SampleArgs {

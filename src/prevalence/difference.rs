@@ -248,8 +248,13 @@ pub(super) fn spread(gold: &Gold, weight: &[f64], residuals: &[f64], lambda: f64
     let unseen = 2.0 * lambda * lambda * mean * mean * scale(gold);
     match gold.cluster {
         None => {
-            let terms = weight.iter().zip(residuals).zip(gold.pi);
-            let squares: f64 = terms.map(|((w, c), pi)| w * w * c * c * (1.0 - pi)).sum();
+            let all: f64 = weight.iter().zip(gold.d).map(|(w, d)| w * d).sum();
+            // A row that weighs much draws the share to itself: it stands as it would with the share
+            // found without it (HC3 of MacKinnon and White 1985).
+            let alone = |w: f64, d: f64| (1.0 - 1.0 / n) / without(w * d / all, 1.0 / n);
+            let terms = weight.iter().zip(residuals).zip(gold.d).zip(gold.pi);
+            let squares: f64 =
+                terms.map(|(((w, c), d), pi)| (w * c * alone(*w, *d)).powi(2) * (1.0 - pi)).sum();
             let left = 1.0 - gold.pi.iter().sum::<f64>() / n;
             let variance = n / (n - 1.0).max(1.0) * squares + unseen * left.max(0.0);
             let terms = weight.iter().zip(gold.d).map(|(w, d)| (w * d).powi(2));
@@ -262,8 +267,13 @@ pub(super) fn spread(gold: &Gold, weight: &[f64], residuals: &[f64], lambda: f64
     }
 }
 
-/// The most of the counted rows that a group may hold before its residual is taken as it is.
-const MOST_OF_A_GROUP: f64 = 0.9;
+/// The most of the counted rows that a group or row may stand for before its residual is taken as it is.
+const MOST_OF_ONE: f64 = 0.9;
+
+/// What is left of all without this part of it, which is at least `least`.
+fn without(part: f64, least: f64) -> f64 {
+    1.0 - part.max(least).min(MOST_OF_ONE)
+}
 
 /// The same for groups that are drawn whole or in part: each group's total as it would be with the
 /// share found without that group (the jackknife CR3 of Bell and McCaffrey 2002), and Satterthwaite's
@@ -285,9 +295,8 @@ fn spread_of_groups(
     }
     let all: f64 = sizes.iter().sum();
     let there = sizes.iter().filter(|size| **size > 0.0).count() as f64;
-    let without = |size: f64| 1.0 - (size / all).min(MOST_OF_A_GROUP);
     let squares: f64 =
-        sums.iter().zip(&sizes).map(|(sum, size)| (sum / without(*size)).powi(2)).sum();
+        sums.iter().zip(&sizes).map(|(sum, size)| (sum / without(size / all, 0.0)).powi(2)).sum();
     let plain: f64 = sums.iter().map(|sum| sum * sum).sum();
     let rows: Vec<f64> = sizes.iter().map(|size| size * counted / all).collect();
     // How many rows a row's group holds, and by how much rows of a group err together.

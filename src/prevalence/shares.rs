@@ -156,13 +156,12 @@ pub fn shares(
         study.estimate(&first, Some(("duplicates", "left out")), &mut rows);
     }
     if let Some((name, column)) = request.by.and_then(|name| Some((name, corpus.kept(name)?))) {
-        for (at, value) in column.values.iter().enumerate() {
-            let own: Vec<usize> =
-                all.iter().copied().filter(|&row| column.at[row] as usize == at).collect();
-            if !own.is_empty() {
-                let value = if value.is_empty() { "(blank)" } else { value };
-                study.estimate(&own, Some((name, value)), &mut rows);
-            }
+        let mut of_value = vec![Vec::new(); column.values.len()];
+        all.iter().for_each(|&row| of_value[column.at[row] as usize].push(row));
+        let found = column.values.iter().zip(&of_value).filter(|(_, own)| !own.is_empty());
+        for (value, own) in found {
+            let value = if value.is_empty() { "(blank)" } else { value };
+            study.estimate(own, Some((name, value)), &mut rows);
         }
     }
     Ok(Shares { rows, counts: study.counts, no_chance: study.no_chance })

@@ -42,3 +42,21 @@ fn one_answer_is_corrected_by_its_errors() {
     assert!(found.bounds.lower < found.share && found.share < found.bounds.upper);
     assert_eq!(rogan_gladen([[50.0, 50.0], [45.0, 55.0]], 300.0, 1_000.0, 1.0, 1.96), None);
 }
+
+#[test]
+fn a_row_that_weighs_much_counts_as_it_would_without_it() {
+    // Ten rows of weight 1, of which five carry the label, and one of weight 10 that does not.
+    let x: Vec<f64> = (0..11).map(|row| if row < 5 { 1.0 } else { 0.0 }).collect();
+    let d: Vec<f64> = (0..11).map(|row| if row < 10 { 1.0 } else { 10.0 }).collect();
+    let gold =
+        Gold { x: &x, d: &d, model_x: &[0.0; 11], model_d: &d, pi: &[0.011; 11], cluster: None };
+    let mut rest = Sums::default();
+    rest.add(1_000.0, 0.0, 20.0 / 11.0);
+    let found = linear(&gold, &rest, &Sums::default(), Tuning::None, Target::Corpus).unwrap();
+    assert!((found.estimate - 0.25).abs() < 1e-12);
+    // Half of the weight is that row's, against an eleventh: its residual of 2.5 counts (10/11) / (1/2)
+    // times.
+    let squares = 5.0 * 0.75f64.powi(2) + 5.0 * 0.25f64.powi(2) + (2.5f64 * 20.0 / 11.0).powi(2);
+    let expected = 11.0 / 10.0 * squares * (1.0 - 0.011) / 400.0;
+    assert!((found.variance - expected).abs() < 1e-12, "{} {expected}", found.variance);
+}

@@ -148,6 +148,112 @@ fn a_study_becomes_a_page_and_files_for_a_paper() {
     folder.run(&REPORT).exits(2).says(&["--force"]);
 }
 
+/// The document that a command printed.
+fn document(folder: &Folder, name: &str) -> serde_json::Value {
+    serde_json::from_str(&folder.read(name)).unwrap()
+}
+
+#[test]
+fn a_comparison_is_told_with_the_smallest_margin_that_its_rows_could_show() {
+    let folder = study(240);
+    let with = document(&folder, "study/hosted.json");
+    let args = ["compare", "b.toml", "gold.csv", "--a", "ben", "--b", "bot", "--json"];
+    let ran = folder.run(&args);
+    folder.file("study/unnamed.json", ran.exits(0).json().to_string());
+    let without = document(&folder, "study/unnamed.json");
+    folder.run(&REPORT).exits(0);
+    let page = folder.read("study/report.html");
+    for (found, table) in [(&with, "comparison-tiers"), (&without, "comparison-tiers-2")] {
+        let table = folder.read(&format!("study/report/tables/{table}.csv"));
+        for tier in ["use", "topics"] {
+            let margin = found["tiers"][tier]["smallest_margin"].as_f64().unwrap();
+            assert!(page.contains(&format!("{tier}: {margin:.3}")), "{tier} {margin}");
+            assert!(table.contains(&margin.to_string()), "{tier} {margin} in {table}");
+        }
+    }
+    // A test with a margin is told of the one comparison that named one.
+    assert_eq!(page.matches("no worse than bot by more than 0.100").count(), 1);
+    assert_eq!(page.matches("No margin was named").count(), 1);
+}
+
+#[test]
+fn two_corpora_are_told_with_how_well_their_texts_are_told_apart() {
+    let folder = study(120);
+    let other: String = (0..60)
+        .map(|row| format!("{row},boil {} noodles in {row} pots of water,no,\n", row + 2))
+        .collect();
+    folder.file("other.csv", format!("id,text,use,topics\n{other}"));
+    let args = ["drift", "b.toml", "study/coded.csv", "other.csv", "--json"];
+    let ran = folder.run(&args);
+    folder.file("study/change.json", ran.exits(0).json().to_string());
+    let found = document(&folder, "study/change.json");
+    folder.run(&REPORT).exits(0);
+    let page = folder.read("study/report.html");
+    let domain = &found["domain_classifier"];
+    let auc = domain["auc"].as_f64().unwrap();
+    assert!(auc > 0.9, "{domain}");
+    assert!(page.contains(&format!("(AUC) of {auc:.3}")), "{domain}");
+    let table = folder.read("study/report/tables/drift-classifier.csv");
+    assert!(table.contains(&auc.to_string()), "{domain} in {table}");
+    for end in ["lower", "upper"].map(|end| domain[end].as_f64()).into_iter().flatten() {
+        assert!(
+            page.contains(&format!("{end:.3}")) && table.contains(&end.to_string()),
+            "{domain}"
+        );
+    }
+    // Neither corpus has gold, and no difference is one between ages.
+    assert!(page.contains("first nor of the second") && page.contains("none between the ages"));
+    let corpora = folder.read("study/report/tables/drift-corpora.csv");
+    assert!(corpora.contains("\nfirst,120,") && corpora.contains("\nsecond,60,"), "{corpora}");
+}
+
+#[test]
+fn nothing_is_said_of_a_hosted_model_before_its_answers_are_imported() {
+    let folder = study(120);
+    std::fs::remove_file(folder.path("study/hosted.json")).unwrap();
+    let compare = |tables: &[&str]| {
+        let args = [&["compare", "b.toml"], tables, &["--a", "bot", "--b", "gpt4o"]].concat();
+        folder.run(&[&args[..], &["--margin", "0.1", "--json"]].concat())
+    };
+    let report = || {
+        folder.run(&[&REPORT[..], &["--force"]].concat()).exits(0);
+        (folder.read("study/report.html"), folder.read("study/report/limitations.tex"))
+    };
+    let early = compare(&["gold.csv"]);
+    early.exits(3).says(&["gpt4o"]);
+    assert!(early.stdout.is_empty(), "{}", early.stdout);
+    let (page, limitations) = report();
+    assert!(!page.contains("no worse than") && !page.contains("id=\"comparison\""));
+    assert!(limitations.contains("nothing is claimed about one"), "{limitations}");
+    let answers: String = (0..120)
+        .map(|row| {
+            let content = if row % 3 == 0 { "use: yes\\ntopics: a" } else { "use: no" };
+            format!(
+                "{{\"custom_id\":\"{row}\",\"error\":null,\"response\":{{\"status_code\":200,\"body\":\
+                 {{\"choices\":[{{\"message\":{{\"content\":\"{content}\",\"refusal\":null}}}}]}}}}}}\n"
+            )
+        })
+        .collect();
+    folder.file("out.jsonl", answers);
+    let import = [
+        "import",
+        "openai",
+        "out.jsonl",
+        "--codebook",
+        "b.toml",
+        "--coder",
+        "gpt4o",
+        "-o",
+        "h.csv",
+    ];
+    folder.run(&import).exits(0);
+    let ran = compare(&["gold.csv", "h.csv"]);
+    folder.file("study/hosted.json", ran.exits(0).json().to_string());
+    let (page, limitations) = report();
+    assert!(page.contains("That bot is no worse than gpt4o by more than 0.100"));
+    assert!(!limitations.contains("nothing is claimed about one"), "{limitations}");
+}
+
 #[test]
 fn equal_studies_have_equal_reports_without_any_text() {
     let folder = study(120);

@@ -253,6 +253,58 @@ fn rows_that_were_drawn_but_not_coded_count_for_the_others() {
 }
 
 #[test]
+fn a_sheet_with_the_models_codes_gives_precision_and_no_share() {
+    let folder = corpus();
+    let mut args = ARGS.to_vec();
+    args.extend(["--verify", "topics"]);
+    folder.run(&args).exits(0);
+    let sheet = folder.read("s/sheet.csv");
+    assert!(sheet.starts_with("id,text,topics__model,topics__verified\n"), "{sheet}");
+    // Every second proposal is confirmed.
+    let mut proposed = 0;
+    let line = |line: &str| {
+        if !line.contains("anonymity|other") {
+            return format!("{line}\n");
+        }
+        proposed += 1;
+        let code = if proposed % 2 == 0 { "anonymity" } else { "other" };
+        format!("{line}{code}\n")
+    };
+    let coded: String = sheet.lines().map(line).collect();
+    folder.file("s/sheet.csv", coded);
+    let ran = |more: &[&str]| {
+        let args = ["prevalence", "llm-mental-health", "c.csv", "--gold", "s/sample.csv"];
+        folder.run(&[&args[..], &["s/sheet.csv", "--json"], more].concat())
+    };
+    // The model's own codes are never taken for gold.
+    ran(&[]).exits(3);
+    let json = ran(&["--gold-coder", "verified"]).exits(0).says(&["precision only"]).json();
+    let labels = json["precision"].as_array().unwrap();
+    for (label, confirmed) in [("anonymity", proposed / 2), ("other", proposed - proposed / 2)] {
+        let own = labels.iter().find(|own| own["label"] == label).unwrap();
+        assert_eq!((&own["proposed"], &own["confirmed"]), (&proposed.into(), &confirmed.into()));
+    }
+}
+
+#[test]
+fn a_corpus_is_checked_with_one_command_that_says_what_to_expect() {
+    let folder = corpus();
+    let ran = folder.run(&ARGS);
+    ran.exits(0).prints(&["40 of 200 rows", "experience", "attitude", "topics", "±"]);
+    let mut files = folder.entries();
+    files.retain(|name| name.starts_with("s/"));
+    assert_eq!(files, ["s/design.json", "s/manual.html", "s/sample.csv", "s/sheet.csv"]);
+    assert!(folder.read("s/manual.html").contains("generic_or_robotic"));
+    let design: Value = serde_json::from_str(&folder.read("s/design.json")).unwrap();
+    let expected = design["expected"].as_array().unwrap();
+    let own = expected.iter().find(|own| own["label"] == "personal_use").unwrap();
+    // A quarter of 40 rows: Wilson's interval.
+    let (n, p, z) = (40.0, 0.25, 1.959_963_984_540_054f64);
+    let half = z * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt() / (1.0 + z * z / n);
+    assert!((own["half_width"].as_f64().unwrap() - half).abs() < 1e-9, "{own}");
+}
+
+#[test]
 fn the_manual_is_a_page_of_its_own() {
     let folder = Folder::new();
     let args = ["check", "llm-mental-health", "--manual", "m.html"];

@@ -152,6 +152,18 @@ fn a_share_among_too_few_is_refused() {
         (&"denominator_may_be_zero".into(), &Value::Null)
     );
     assert!(json["sentences"][0].as_str().unwrap().contains("no share"), "{json}");
+    // The same in print and in the table: no figure, and why.
+    let ran = few.run(&[&ARGS[..], &args, &["-o", "few.csv"]].concat());
+    ran.exits(0).prints(&["no share of comments with use=yes can be given"]);
+    let table = few.read("few.csv");
+    let corrected: Vec<&str> = table.lines().filter(|line| !line.contains(",naive,")).collect();
+    assert_eq!(corrected.len(), 3, "{table}");
+    for line in &corrected[1..] {
+        assert!(
+            line.contains(",gold_only,,,,") && line.contains("denominator_may_be_zero"),
+            "{line}"
+        );
+    }
     let many = study(("use,topics", corpus(4)), ("use,topics", gold(4)));
     let found = of(&shares(&many, &args).json(), "a", "gold_only", None);
     // Every one of them: only one end is known.
@@ -240,6 +252,17 @@ fn an_interval_for_the_process_is_wider() {
         number(&own["upper"]) - number(&own["lower"])
     };
     assert!(width("process") > 1.1 * width("corpus"));
+}
+
+#[test]
+fn sentences_say_what_the_models_codes_are_worth() {
+    let folder = usual("", |_| String::new());
+    let json = shares(&folder, &["--design", "srs"]).json();
+    let own = of(&json, "yes", "ppi_plus_plus", None);
+    let alone = number(&own["ess_gain"]) * number(&own["n_gold"]);
+    assert!(alone > 1.5 * number(&own["n_gold"]), "{own}");
+    let sentence = json["sentences"][0].as_str().unwrap();
+    assert!(sentence.contains(&format!("{alone:.0}")), "{sentence}");
 }
 
 #[test]

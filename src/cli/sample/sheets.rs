@@ -8,11 +8,15 @@ use serde_json::json;
 use super::SampleArgs;
 use super::corpus::Frame;
 use super::expected::{self, HalfWidth};
+use crate::cli::verified::VERIFIED;
 use crate::codebook::Codebook;
 use crate::corpus::{
     Drawn, Format, Row, TableReader, TableWriter, WholeFile, replace_folder, shuffled,
 };
 use crate::error::{Error, Result};
+
+/// The coder in whose columns the corpus's own codes stand.
+const MODEL: &str = "model";
 
 /// One row of the sample with what the corpus says of it.
 struct Chosen {
@@ -47,6 +51,8 @@ pub fn write(
         for (name, header, rows) in sheets(args, codebook, &chosen, seed) {
             put(&folder.join(name), &header, &rows, safe)?;
         }
+        let manual = codebook.manual();
+        WholeFile::write_all_to(&folder.join("manual.html"), manual.as_bytes())?;
         let design = design(args, codebook, frame, drawn, widths, seed);
         WholeFile::write_all_to(&folder.join("design.json"), format!("{design:#}\n").as_bytes())?;
         replace_folder(&folder, output)
@@ -111,7 +117,7 @@ fn kept(codebook: &Codebook, frame: &Frame, chosen: &[Chosen]) -> (Vec<String>, 
     let mut header = ["id", "pi", "stratum"].map(str::to_owned).to_vec();
     let coded = frame.carry.is_some();
     if coded {
-        header.extend(codebook.tiers.iter().map(|tier| format!("{}__model", tier.name)));
+        header.extend(codebook.tiers.iter().map(|tier| format!("{}__{MODEL}", tier.name)));
     }
     let cells = |own: &Chosen| {
         let mut cells = vec![own.id.clone(), own.pi.to_string(), own.stratum.clone()];
@@ -141,7 +147,8 @@ fn sheets(args: &SampleArgs, codebook: &Codebook, chosen: &[Chosen], seed: u64) 
         match verify {
             Some(tier) => {
                 let tier = &codebook.tiers[tier].name;
-                header.extend([tier.clone(), format!("{tier}__verified")]);
+                // No plain column, which would be read as gold.
+                header.extend([format!("{tier}__{MODEL}"), format!("{tier}__{VERIFIED}")]);
             }
             None => {
                 header.extend(codebook.tiers.iter().map(|tier| format!("{}{suffix}", tier.name)))

@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
-
 use super::shares::method;
-use super::{Figure, Section, distinct, number, slug, words};
+use super::{Figure, Section, distinct, drift, slug};
 use crate::codebook::Codebook;
 use crate::corpus::Codings;
 use crate::error::Result;
@@ -43,8 +41,7 @@ pub(super) fn section(study: &Study, warning: Option<&str>) -> Result<Section> {
     }
     for (at, found) in study.drifts.iter().enumerate() {
         let suffix = if at == 0 { String::new() } else { format!("-{}", at + 1) };
-        section.sheets.push(drift_sheet(found, &suffix));
-        section.figures.push(drift_chart(found, &suffix, warning)?);
+        drift::add(found, &suffix, &mut section, warning)?;
     }
     Ok(section)
 }
@@ -278,100 +275,6 @@ fn figure(of: &Divided, series: Series, warning: Option<&str>) -> Result<Option<
         shown[0].0
     );
     Ok(Some(Figure { name, title, description, chart, data }))
-}
-
-fn drift_rows(found: &Found<Value>) -> Vec<&Value> {
-    found.content["labels"].as_array().map_or_else(Vec::new, |rows| rows.iter().collect())
-}
-
-/// The share by gold, or the model's own where the corpus has no gold.
-fn share(row: &Value, side: &str) -> Option<f64> {
-    number(row, &[side, "estimate"]).or_else(|| number(row, &[&format!("naive_{side}")]))
-}
-
-fn drift_sheet(found: &Found<Value>, suffix: &str) -> Sheet {
-    let columns = [
-        ("tier", Kind::Text),
-        ("label", Kind::Text),
-        ("first", Kind::Figure),
-        ("second", Kind::Figure),
-        ("difference", Kind::Figure),
-        ("95 % interval", Kind::Interval),
-        ("p (Holm)", Kind::Figure),
-        ("naive first", Kind::Figure),
-        ("naive second", Kind::Figure),
-        ("verdict", Kind::Text),
-    ];
-    let caption = "Two corpora compared: corrected shares, and the model's own";
-    let mut sheet = Sheet::new(format!("drift{suffix}"), caption, &columns, &[&found.path]);
-    for row in drift_rows(found) {
-        sheet.rows.push(vec![
-            Cell::text(words(row, &["tier"])),
-            Cell::text(words(row, &["label"])),
-            Cell::percent(number(row, &["a", "estimate"])),
-            Cell::percent(number(row, &["b", "estimate"])),
-            Cell::Figure(number(row, &["difference", "value"]), Shown::Signed),
-            Cell::Interval(super::bounds(row, &["difference"]), Shown::Signed),
-            Cell::figure(number(row, &["p_holm"])),
-            Cell::percent(number(row, &["naive_a"])),
-            Cell::percent(number(row, &["naive_b"])),
-            Cell::text(words(row, &["verdict"]).replace('_', " ")),
-        ]);
-    }
-    sheet
-}
-
-fn drift_chart(found: &Found<Value>, suffix: &str, warning: Option<&str>) -> Result<Figure> {
-    let mut rows = Vec::new();
-    let name = format!("drift{suffix}");
-    let title = "Two corpora: the second's shares and the first's".to_owned();
-    let kinds = [
-        ("tier", Kind::Text),
-        ("label", Kind::Text),
-        ("first", Kind::Figure),
-        ("second", Kind::Figure),
-        ("95 % interval of the second", Kind::Interval),
-    ];
-    let mut data = Sheet::new(&name, &title, &kinds, &[&found.path]);
-    for row in drift_rows(found) {
-        let (first, second) = (share(row, "a"), share(row, "b"));
-        let ends = super::bounds(row, &["b"]);
-        rows.push(IntervalRow {
-            label: words(row, &["label"]).to_owned(),
-            heading: Some(words(row, &["tier"]).to_owned()),
-            value: second,
-            bounds: ends,
-            beside: first,
-            shown: Shown::Percent.text(second),
-        });
-        data.rows.push(vec![
-            Cell::text(words(row, &["tier"])),
-            Cell::text(words(row, &["label"])),
-            Cell::percent(first),
-            Cell::percent(second),
-            Cell::Interval(ends, Shown::Percent),
-        ]);
-    }
-    let chart = intervals(&Intervals {
-        rows: &rows,
-        range: (0.0, 0.0001),
-        is_percent: true,
-        axis: "share of comments",
-        marks: &[],
-        legend: Some(("second", "first")),
-        warning,
-    })?;
-    let gap = |row: &IntervalRow| row.value.zip(row.beside).map_or(0.0, |(b, a)| (b - a).abs());
-    let largest = rows.iter().max_by(|a, b| gap(a).total_cmp(&gap(b)));
-    let description = largest.map_or_else(String::new, |row| {
-        format!(
-            "The largest difference is that of {}: {} against {}.",
-            row.label,
-            Shown::Percent.text(row.value),
-            Shown::Percent.text(row.beside)
-        )
-    });
-    Ok(Figure { name, title, description, chart, data })
 }
 
 #[cfg(test)]

@@ -19,7 +19,8 @@ pub(super) fn section(study: &Study, warning: Option<&str>) -> Result<Section> {
              intervals; p is adjusted over tiers by Holm's method.",
             words(&found.content, &["gold"]),
         ));
-        section.lead.extend(margin.map(|margin| verdict(found, (a, b), margin)));
+        section.lead.push(verdict(found, (a, b), margin));
+        section.lead.push(smallest_margins(found, (a, b)));
         section.figures.push(chart(found, &suffix, (a, b), margin, warning)?);
         section.sheets.push(tiers(found, &suffix, (a, b)));
         section.sheets.push(labels(found, &suffix, (a, b)));
@@ -27,20 +28,45 @@ pub(super) fn section(study: &Study, warning: Option<&str>) -> Result<Section> {
     Ok(section)
 }
 
-fn verdict(found: &Found<Value>, (a, b): (&str, &str), margin: f64) -> String {
+/// What the test with a margin says, or that none was named.
+fn verdict(found: &Found<Value>, (a, b): (&str, &str), margin: Option<f64>) -> String {
+    let Some(margin) = margin else {
+        return format!(
+            "No margin was named beforehand, so that nothing is said of {a} being no worse than {b}: a \
+             difference that is not significant shows no equality."
+        );
+    };
     let of_tier = |(tier, own): (&str, &Value)| {
         let said = match own["non_inferiority"]["non_inferior"].as_bool() {
             Some(true) => "shown",
             Some(false) => "not shown",
             None => "not testable",
         };
-        let smallest = number(own, &["smallest_margin"]);
-        let smallest =
-            smallest.map_or_else(String::new, |m| format!(" (smallest margin shown {m:.3})"));
-        format!("{tier}: {said}{smallest}")
+        format!("{tier}: {said}")
     };
     let tiers: Vec<String> = entries(&found.content, &["tiers"]).into_iter().map(of_tier).collect();
     format!("That {a} is no worse than {b} by more than {margin:.3}: {}.", tiers.join("; "))
+}
+
+/// The figure that was to decide.
+fn primary(found: &Found<Value>) -> String {
+    words(&found.content, &["primary"]).replace('_', " ")
+}
+
+/// What so many rows could have shown at best.
+fn smallest_margins(found: &Found<Value>, (a, b): (&str, &str)) -> String {
+    let of_tier = |(tier, own): (&str, &Value)| match number(own, &["smallest_margin"]) {
+        Some(margin) => format!("{tier}: {margin:.3}"),
+        None => format!(
+            "{tier}: none, as rows or groups are fewer than ten or {a} and {b} never differ"
+        ),
+    };
+    let tiers: Vec<String> = entries(&found.content, &["tiers"]).into_iter().map(of_tier).collect();
+    format!(
+        "The smallest margin of {} that so many rows could have shown of coders as good as each other: {}.",
+        primary(found),
+        tiers.join("; ")
+    )
 }
 
 fn chart(
@@ -51,8 +77,7 @@ fn chart(
     warning: Option<&str>,
 ) -> Result<Figure> {
     let name = format!("comparison{suffix}");
-    let primary = words(&found.content, &["primary"]).replace('_', " ");
-    let title = format!("{a} less {b}: difference in {primary}");
+    let title = format!("{a} less {b}: difference in {}", primary(found));
     let kinds =
         [("tier", Kind::Text), ("difference", Kind::Figure), ("95 % interval", Kind::Interval)];
     let mut data = Sheet::new(&name, &title, &kinds, &[&found.path]);
@@ -94,6 +119,7 @@ fn chart(
 fn tiers(found: &Found<Value>, suffix: &str, (a, b): (&str, &str)) -> Sheet {
     let (of_a, of_b) = (format!("F1 {a}"), format!("F1 {b}"));
     let (accuracy_a, accuracy_b) = (format!("accuracy {a}"), format!("accuracy {b}"));
+    let margin = format!("smallest margin of {}", primary(found));
     let columns = [
         ("tier", Kind::Text),
         ("rows", Kind::Figure),
@@ -102,6 +128,7 @@ fn tiers(found: &Found<Value>, suffix: &str, (a, b): (&str, &str)) -> Sheet {
         ("difference", Kind::Figure),
         ("95 % interval", Kind::Interval),
         ("p (Holm)", Kind::Figure),
+        (margin.as_str(), Kind::Figure),
         (accuracy_a.as_str(), Kind::Figure),
         (accuracy_b.as_str(), Kind::Figure),
         ("McNemar p (Holm)", Kind::Figure),
@@ -120,6 +147,7 @@ fn tiers(found: &Found<Value>, suffix: &str, (a, b): (&str, &str)) -> Sheet {
             Cell::Figure(number(own, &["macro_f1_difference", "value"]), Shown::Signed),
             Cell::Interval(bounds(own, &["macro_f1_difference"]), Shown::Signed),
             Cell::figure(number(own, &["macro_f1_difference", "p_holm"])),
+            Cell::figure(number(own, &["smallest_margin"])),
             Cell::figure(number(own, &["a", "accuracy"])),
             Cell::figure(number(own, &["b", "accuracy"])),
             Cell::figure(number(own, &["mcnemar", "p_holm"])),

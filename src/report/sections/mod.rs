@@ -6,6 +6,7 @@ mod answers;
 mod change;
 mod comparison;
 mod doubt;
+mod drift;
 mod examples;
 mod shares;
 mod training;
