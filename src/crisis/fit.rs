@@ -198,3 +198,64 @@ fn regression(
     });
     Ok(fit_head(rows, &targets, 1.0 / (freedom * count), LinearHead::zero(1, width)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crisis::model::{ScreenManifest, ScreenModel};
+    use crate::heads::lexical::NGrams;
+
+    /// Examples whose vectors overlap: those in danger lie higher along the axis of their kind.
+    fn examples(kind: Kind, count: usize) -> Vec<Example> {
+        (0..count)
+            .map(|row| {
+                let crisis = kind != Kind::Ordinary && row % 3 == 0;
+                let noise = |of: usize| ((row * of) % 17) as f32 / 17.0 - 0.5;
+                let danger = if crisis { 1.0 } else { 0.0 };
+                let (post, ordinary) = (kind == Kind::Post, kind == Kind::Ordinary);
+                let mut vector = vec![noise(5), noise(7), noise(11), noise(13)];
+                vector[usize::from(post)] += danger;
+                vector[2] += if post { 3.0 } else { -3.0 };
+                vector[3] += if ordinary { -3.0 } else { 3.0 };
+                let ngrams = NGrams::of(["so it goes", "and so on", "well then"][row % 3]);
+                let parts = vec![Part { vectors: vec![vector], ngrams }];
+                Example { seen: Seen { parts, truncated: false }, crisis, kind }
+            })
+            .collect()
+    }
+
+    #[test]
+    fn most_in_danger_lie_above_the_threshold_and_the_rest_mostly_below() {
+        let all: Vec<Example> = [Kind::Post, Kind::Comment, Kind::Ordinary]
+            .into_iter()
+            .flat_map(|kind| examples(kind, 150))
+            .collect();
+        let all: Vec<&Example> = all.iter().collect();
+        let judges = fit(&all, 1).unwrap();
+        assert_eq!(judges, fit(&all, 1).unwrap());
+        let manifest = ScreenManifest {
+            confide: String::new(),
+            layers: vec![6],
+            language: "en".into(),
+            trained_on: Vec::new(),
+            weights: String::new(),
+        };
+        let model = ScreenModel::new(manifest, judges).unwrap();
+        let flagged = |kind: Kind, crisis: bool| {
+            let own = all.iter().filter(|e| e.kind == kind && e.crisis == crisis);
+            let margins: Vec<f64> = own.map(|e| model.margin(&e.seen)).collect();
+            margins.iter().filter(|margin| **margin >= 0.0).count() as f64 / margins.len() as f64
+        };
+        for kind in [Kind::Post, Kind::Comment] {
+            assert!(flagged(kind, true) >= 0.95, "{kind:?}: {}", flagged(kind, true));
+            assert!(flagged(kind, false) < 0.6, "{kind:?}: {}", flagged(kind, false));
+        }
+        assert!(flagged(Kind::Ordinary, false) < 0.1);
+    }
+
+    #[test]
+    fn one_answer_alone_teaches_nothing() {
+        let all = examples(Kind::Ordinary, 20);
+        assert_eq!(fit(&all.iter().collect::<Vec<_>>(), 1).unwrap_err().exit_code(), 3);
+    }
+}

@@ -250,3 +250,86 @@ impl ScreenModel {
 pub fn score(margin: f64) -> f64 {
     1.0 / (1.0 + (-margin).exp())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::heads::lexical::NGrams;
+
+    fn part(vectors: &[[f32; 2]], text: &str) -> Part {
+        let vectors = vectors.iter().map(|vector| vector.to_vec()).collect();
+        Part { vectors, ngrams: NGrams::of(text) }
+    }
+
+    fn seen(parts: Vec<Part>) -> Seen {
+        Seen { parts, truncated: false }
+    }
+
+    fn judge(weight: [f32; 2], bias: f32) -> Judge {
+        let texts = ["pills", "pills"].map(NGrams::of);
+        let lexicon = Lexicon::learn(&texts, 100);
+        let lexical = vec![1.0; lexicon.len()];
+        Judge { weight: weight.to_vec(), lexicon, lexical, bias }
+    }
+
+    fn model(register: f32, ordinary: f32) -> ScreenModel {
+        let manifest = ScreenManifest {
+            confide: "0".into(),
+            layers: vec![6],
+            language: "en".into(),
+            trained_on: Vec::new(),
+            weights: String::new(),
+        };
+        let constant = |bias| {
+            let own = judge([0.0; 2], bias);
+            Judge { lexical: vec![0.0; own.lexicon.len()], ..own }
+        }; 64], ..judge([0.0; 2], bias) };
+        let judges = Judges {
+            comments: judge([1.0, 0.0], 0.0),
+            posts: judge([0.0, 1.0], 0.0),
+            register: constant(register),
+            ordinary: constant(ordinary),
+        };
+        ScreenModel::new(manifest, judges).unwrap()
+    }
+
+    #[test]
+    fn what_reads_like_a_post_is_judged_like_one() {
+        let text = seen(vec![part(&[[2.0, -3.0]], "x")]);
+        assert_eq!(model(-100.0, 100.0).margin(&text), 2.0);
+        assert_eq!(model(100.0, 100.0).margin(&text), -3.0);
+        assert_eq!(model(0.0, 100.0).margin(&text), -0.5);
+        // Where it reads like everyday life, nothing else counts.
+        assert_eq!(model(-100.0, -4.0).margin(&text), -4.0);
+    }
+
+    #[test]
+    fn the_worst_part_and_window_decide_and_words_count() {
+        let model = model(-100.0, 100.0);
+        let calm = part(&[[-1.0, 0.0]], "x");
+        let late = part(&[[-1.0, 0.0], [3.0, 0.0]], "x");
+        assert_eq!(model.margin(&seen(vec![calm.clone(), late, calm.clone()])), 3.0);
+        let named = part(&[[-1.0, 0.0]], "pills");
+        assert!(model.margin(&seen(vec![named])) > model.margin(&seen(vec![calm])));
+    }
+
+    #[test]
+    fn what_is_written_is_read_and_what_is_damaged_is_refused() {
+        let model = model(0.0, 1.0);
+        let manifest = serde_json::to_vec(model.manifest()).unwrap();
+        let weights = model.weights().unwrap();
+        assert_eq!(ScreenModel::read(&manifest, &weights).unwrap(), model);
+        let mut other = weights.clone();
+        *other.last_mut().unwrap() ^= 1;
+        assert_eq!(ScreenModel::read(&manifest, &other).unwrap_err().exit_code(), 4);
+        assert_eq!(ScreenModel::read(b"{", &weights).unwrap_err().exit_code(), 4);
+    }
+
+    #[cfg(feature = "embedded")]
+    #[test]
+    fn the_shipped_screen_is_whole_and_small() {
+        let model = ScreenModel::shipped().unwrap();
+        assert!(model.weights().unwrap().len() < 5_000_000);
+        assert_eq!(model.manifest().layers, crate::crisis::LAYERS);
+    }
+}
