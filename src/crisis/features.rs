@@ -176,7 +176,8 @@ mod tests {
         assert!(parts[0].starts_with('«') && parts[3].ends_with('»'));
         assert_eq!(super::parts(""), (vec![""], false));
         assert_eq!(super::parts("😭 !"), (vec!["😭 !"], false));
-        let (parts, truncated) = super::parts(&"é ".repeat(LONGEST_TEXT));
+        let book = "é ".repeat(LONGEST_TEXT);
+        let (parts, truncated) = super::parts(&book);
         assert!(truncated && parts.iter().map(|part| part.len()).max() < Some(1000));
     }
 

@@ -283,7 +283,7 @@ mod tests {
         let constant = |bias| {
             let own = judge([0.0; 2], bias);
             Judge { lexical: vec![0.0; own.lexicon.len()], ..own }
-        }; 64], ..judge([0.0; 2], bias) };
+        };
         let judges = Judges {
             comments: judge([1.0, 0.0], 0.0),
             posts: judge([0.0, 1.0], 0.0),
