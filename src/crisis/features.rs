@@ -20,10 +20,13 @@ const ENCODER: &str = "minilm";
 /// Tokens that the encoder sees at once: more than nearly every part has.
 const CUT: Cut = Cut { longest: 256, stride: Some(128) };
 
-/// Words of a part, and after how many the next begins: parts overlap by half, so that what stands
-/// in a few sentences stands whole in one of them.
-const PART_WORDS: usize = 160;
-const STRIDE_WORDS: usize = 80;
+/// Words of a large part: nearly every post is one. Parts overlap by half, so that what stands in a
+/// few sentences stands whole in one of them.
+const LARGE: usize = 160;
+
+/// Words of a small part. A text of several large parts is seen in small ones, too: in a long one a
+/// sentence would be lost among the others.
+const SMALL: usize = 40;
 
 /// Bytes of a text that are screened at most: a book in a cell would keep everything else waiting.
 const LONGEST_TEXT: usize = 1 << 20;
@@ -34,8 +37,10 @@ const BATCH_TEXTS: usize = 256;
 /// A text as the screen sees it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Seen {
-    /// Its parts, which overlap; one if it is no longer than a part.
+    /// Its parts, which overlap, the large ones first; one if it is no longer than a part.
     pub parts: Vec<Part>,
+    /// How many of them are large.
+    pub large: usize,
     /// Whether it goes on after the last part.
     pub truncated: bool,
 }
@@ -49,21 +54,41 @@ pub struct Part {
     pub ngrams: NGrams,
 }
 
-/// The parts of a text, and whether it goes on after the last.
-fn parts(text: &str) -> (Vec<&str>, bool) {
-    let seen = &text[..text.floor_char_boundary(LONGEST_TEXT)];
-    // Signs and emoji stand between words, and count with them.
-    let starts: Vec<usize> = seen.unicode_word_indices().map(|(at, _)| at).collect();
+/// A text in parts.
+#[derive(Debug, PartialEq)]
+struct Cuts<'t> {
+    parts: Vec<&'t str>,
+    large: usize,
+    /// Whether it goes on after the last.
+    truncated: bool,
+}
+
+impl<'t> Cuts<'t> {
+    fn of(text: &'t str) -> Self {
+        let seen = &text[..text.floor_char_boundary(LONGEST_TEXT)];
+        // Signs and emoji stand between words, and count with them.
+        let starts: Vec<usize> = seen.unicode_word_indices().map(|(at, _)| at).collect();
+        let mut parts = overlapping(seen, &starts, LARGE);
+        let large = parts.len();
+        if large > 1 {
+            parts.extend(overlapping(seen, &starts, SMALL));
+        }
+        Self { parts, large, truncated: seen.len() < text.len() }
+    }
+}
+
+/// Parts of so many words, of which the starts are known, each beginning in the middle of the last.
+fn overlapping<'t>(text: &'t str, starts: &[usize], words: usize) -> Vec<&'t str> {
     let mut parts = Vec::new();
     let mut first = 0;
     loop {
         let start = if first == 0 { 0 } else { starts[first] };
-        let end = starts.get(first + PART_WORDS).copied().unwrap_or(seen.len());
-        parts.push(&seen[start..end]);
-        if end == seen.len() {
-            return (parts, seen.len() < text.len());
+        let end = starts.get(first + words).copied().unwrap_or(text.len());
+        parts.push(&text[start..end]);
+        if end == text.len() {
+            return parts;
         }
-        first += STRIDE_WORDS;
+        first += words / 2;
     }
 }
 
@@ -101,19 +126,20 @@ impl Sight {
     /// # Errors
     /// If the encoder cannot be computed, or as interrupted once `stop` is set.
     pub fn see(&self, texts: &[&str], stop: &AtomicBool) -> Result<Vec<Seen>> {
-        let cut: Vec<(Vec<&str>, bool)> = texts.par_iter().map(|text| parts(text)).collect();
-        let all: Vec<&str> = cut.iter().flat_map(|(parts, _)| parts).copied().collect();
+        let cuts: Vec<Cuts> = texts.par_iter().map(|text| Cuts::of(text)).collect();
+        let all: Vec<&str> = cuts.iter().flat_map(|cuts| &cuts.parts).copied().collect();
         let read = self.tokens.tokenize_all(&all)?;
         let vectors = self.vectors(&read, stop)?;
         let of_part =
             |(text, vectors): (&&str, Vec<Vec<f32>>)| Part { vectors, ngrams: NGrams::of(text) };
         let mut seen: Vec<Part> = all.par_iter().zip(vectors).map(of_part).collect();
         let mut rest = seen.drain(..);
-        let own = |(parts, truncated): (Vec<&str>, bool)| Seen {
-            parts: rest.by_ref().take(parts.len()).collect(),
-            truncated,
+        let own = |cuts: Cuts| Seen {
+            parts: rest.by_ref().take(cuts.parts.len()).collect(),
+            large: cuts.large,
+            truncated: cuts.truncated,
         };
-        Ok(cut.into_iter().map(own).collect())
+        Ok(cuts.into_iter().map(own).collect())
     }
 
     /// One vector for each window of each text.
@@ -149,7 +175,7 @@ mod tests {
         let texts = ["i am fine", long.as_str(), "so it goes"];
         let stop = AtomicBool::new(false);
         let all = sight.see(&texts, &stop).unwrap();
-        assert_eq!(all.iter().map(|seen| seen.parts.len()).collect::<Vec<_>>(), [1, 6, 1]);
+        assert_eq!(all.iter().map(|seen| seen.parts.len()).collect::<Vec<_>>(), [1, 30, 1]);
         let vectors =
             |seen: &Seen| seen.parts.iter().flat_map(|part| part.vectors.clone()).collect();
         let vectors: Vec<Vec<f32>> =
@@ -166,19 +192,21 @@ mod tests {
     fn every_word_stands_in_a_part_and_parts_overlap_by_half() {
         let words: Vec<String> = (0..400).map(|word| format!("w{word}")).collect();
         let text = format!("«{}!»", words.join(", "));
-        let (parts, truncated) = parts(&text);
-        assert!(!truncated);
+        let cuts = Cuts::of(&text);
+        assert_eq!((cuts.large, cuts.truncated), (4, false));
         let found: Vec<Vec<&str>> =
-            parts.iter().map(|part| part.unicode_words().collect()).collect();
-        let expected: Vec<&[String]> =
-            [0..160, 80..240, 160..320, 240..400].map(|own| &words[own]).into();
+            cuts.parts.iter().map(|part| part.unicode_words().collect()).collect();
+        let large = [0..160, 80..240, 160..320, 240..400].into_iter();
+        let small = (0..19).map(|part| part * 20..part * 20 + 40);
+        let expected: Vec<&[String]> = large.chain(small).map(|own| &words[own]).collect();
         assert_eq!(found, expected);
-        assert!(parts[0].starts_with('«') && parts[3].ends_with('»'));
-        assert_eq!(super::parts(""), (vec![""], false));
-        assert_eq!(super::parts("😭 !"), (vec!["😭 !"], false));
+        assert!(cuts.parts[0].starts_with('«') && cuts.parts[3].ends_with('»'));
+        for short in ["", "😭 !", "one"] {
+            assert_eq!(Cuts::of(short), Cuts { parts: vec![short], large: 1, truncated: false });
+        }
         let book = "é ".repeat(LONGEST_TEXT);
-        let (parts, truncated) = super::parts(&book);
-        assert!(truncated && parts.iter().map(|part| part.len()).max() < Some(1000));
+        let cuts = Cuts::of(&book);
+        assert!(cuts.truncated && cuts.parts.iter().all(|part| part.len() < 1000));
     }
 
     #[test]

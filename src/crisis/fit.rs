@@ -44,6 +44,13 @@ pub struct Example {
     pub kind: Kind,
 }
 
+impl Example {
+    /// The parts that are learnt from: a small part of a long text need not show what the whole does.
+    fn large_parts(&self) -> impl Iterator<Item = &Part> {
+        self.seen.parts[..self.seen.large].iter()
+    }
+}
+
 /// Where an example comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -92,7 +99,7 @@ fn learn(examples: &[&Example], target: f64, seed: u64) -> Result<Judge> {
         let rest = examples.iter().zip(&fold_of).filter(|(_, own)| **own != fold);
         let heads = Halves::of(&rest.map(|(example, _)| *example).collect::<Vec<_>>(), is_crisis)?;
         for at in (0..examples.len()).filter(|at| fold_of[*at] == fold) {
-            said[at] = examples[at].seen.parts.iter().map(|part| heads.say(part)).collect();
+            said[at] = examples[at].large_parts().map(|part| heads.say(part)).collect();
         }
     }
     let spread = [0, 1].map(|half| spread(said.iter().flatten().map(|said| said[half])));
@@ -124,7 +131,7 @@ struct Halves {
 impl Halves {
     /// Fits them to whether an example is what they are to tell.
     fn of(examples: &[&Example], is: impl Fn(&Example) -> bool) -> Result<Self> {
-        let parts = || examples.iter().flat_map(|e| e.seen.parts.iter().map(|part| (part, is(e))));
+        let parts = || examples.iter().flat_map(|e| e.large_parts().map(|part| (part, is(e))));
         let seen = over_vectors(examples, &is, FREEDOM[0])?;
         let lexicon = Lexicon::learn(parts().map(|(part, _)| &part.ngrams), MOST_NGRAMS);
         let rows: Vec<_> = parts().map(|(part, _)| lexicon.vector(&part.ngrams)).collect();
@@ -166,7 +173,7 @@ fn over_vectors(
 ) -> Result<LinearHead> {
     let vectors: Vec<(&Vec<f32>, bool)> = examples
         .iter()
-        .flat_map(|e| e.seen.parts.iter().map(|part| (part, is(e))))
+        .flat_map(|e| e.large_parts().map(|part| (part, is(e))))
         .flat_map(|(part, is)| part.vectors.iter().map(move |vector| (vector, is)))
         .collect();
     let values: Vec<f32> = vectors.iter().flat_map(|(vector, _)| vector.iter().copied()).collect();
@@ -219,7 +226,7 @@ mod tests {
                 vector[3] += if ordinary { -3.0 } else { 3.0 };
                 let ngrams = NGrams::of(["so it goes", "and so on", "well then"][row % 3]);
                 let parts = vec![Part { vectors: vec![vector], ngrams }];
-                Example { seen: Seen { parts, truncated: false }, crisis, kind }
+                Example { seen: Seen { parts, large: 1, truncated: false }, crisis, kind }
             })
             .collect()
     }

@@ -262,7 +262,8 @@ mod tests {
     }
 
     fn seen(parts: Vec<Part>) -> Seen {
-        Seen { parts, truncated: false }
+        let large = parts.len();
+        Seen { parts, large, truncated: false }
     }
 
     fn judge(weight: [f32; 2], bias: f32) -> Judge {

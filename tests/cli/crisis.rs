@@ -12,7 +12,7 @@ const DANGER: [&str; 2] = [
     "i want to kill myself tonight, zanzibar, i have the pills ready and nobody will stop me",
     "I am going to end my life. I wrote the note already, zanzibar",
 ];
-const CALM: &str = "my cat zanzibar sat on the keyboard again and bought a hat";
+const CALM: &str = "The recipe for this cake is great and zanzibar liked the photo";
 const FOREIGN: &str = "hoy el gato zanzibar duerme en la cocina con mi abuela";
 
 /// A calm text that goes on for long, with the danger at its end.
@@ -23,7 +23,7 @@ fn long() -> String {
 fn table() -> String {
     format!(
         "id,text,link\na1,\"{}\",https://x/1\na2,{CALM},https://x/2\na3,,https://x/3\na4,{FOREIGN},https://x/4\n\
-         a5,torn\na6,\"{}\",https://x/6\na7,{},https://x/7\n",
+         a5,torn\na6,\"{}\",https://x/6\na7,\"{}\",https://x/7\n",
         DANGER[0],
         long(),
         DANGER[1],
@@ -157,7 +157,10 @@ fn large() -> String {
     for row in 0..9_000 {
         match row % 1000 {
             7 => table.push_str(&format!("{row},\"{} {row}\"\n", DANGER[0])),
-            _ => table.push_str(&format!("{row},so it is {}\n", row % 50)),
+            _ => table.push_str(&format!(
+                "{row},The recipe for cake {} is great and we liked the photo\n",
+                row % 50
+            )),
         }
     }
     table
@@ -171,7 +174,7 @@ fn what_was_found_stands_although_the_run_fails_later() {
     classify(&folder, &["--crisis"]).exits(3);
     assert!(!folder.path("o.csv").exists());
     let listed = rows(&folder.read("o.csv.crisis.csv"));
-    assert_eq!(listed.len(), 8, "those of whole windows");
+    assert_eq!(listed.len(), 9, "those of whole windows");
 }
 
 #[cfg(unix)]
