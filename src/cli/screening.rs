@@ -61,7 +61,7 @@ pub fn tell_not_screened(messages: &Messages) {
 pub fn tell_screened(counts: &Counts, file: &str, messages: &Messages) {
     let text = format!(
         "{} rows may show a person in danger: {file} lists them for the person responsible; {} rows were \
-         not screened. The screen misses some, and whoever wrote long ago is not helped by it: see CRISIS.md",
+         not screened. The screen misses some, and flags many for nothing: see CRISIS.md",
         counts.crisis, counts.not_screened
     );
     match counts.crisis > 0 || counts.not_screened > 0 {

@@ -96,7 +96,10 @@ impl<'a> Columns<'a> {
             names.extend(codebook.tiers.iter().map(|tier| fold_column(&tier.name, fold)));
         }
         if options.crisis {
-            names.extend([format!("crisis{suffix}"), format!("crisis{suffix}_p")]);
+            // Beside a tier of that name the screen is one more coder of it.
+            let has_tier = codebook.tiers.iter().any(|tier| tier.name == "crisis");
+            let name = if has_tier { "crisis__screen".into() } else { format!("crisis{suffix}") };
+            names.extend([name.clone(), format!("{name}_p")]);
         }
         for own in ["status", "reason"] {
             // A second coder of the same table has a status of its own.
@@ -336,6 +339,27 @@ mod tests {
             |decisions: &Decisions, level: u8| sets_of(decisions, level).err().unwrap().to_string();
         assert!(refused(&decisions(&codebook), 80).contains("0.9"));
         assert!(refused(&Decisions::uncalibrated(&codebook), 90).contains("--sets"));
+    }
+
+    #[test]
+    fn a_screen_beside_a_tier_for_crises_is_one_more_coder_of_it() {
+        let codebook = Codebook::parse(
+            &GATED.replacen("\"use\"", "\"crisis\"", 1).replace("use = ", "crisis = "),
+            "b",
+        )
+        .unwrap();
+        let own = |coder: Option<&str>, codebook: &Codebook| {
+            let coder = coder.map(str::to_owned);
+            let options = ColumnOptions { crisis: true, coder, ..ColumnOptions::default() };
+            Columns::new(codebook, &options, None, &[]).unwrap().names().to_vec()
+        };
+        let plain = Codebook::parse(GATED, "b").unwrap();
+        let ends = ["crisis", "crisis_p", "status", "reason"];
+        assert_eq!(own(None, &plain)[4..], ends);
+        assert_eq!(own(Some("x"), &plain)[4..6], ["crisis__x", "crisis__x_p"]);
+        for coder in [None, Some("x")] {
+            assert_eq!(own(coder, &codebook)[4..6], ["crisis__screen", "crisis__screen_p"]);
+        }
     }
 
     #[test]

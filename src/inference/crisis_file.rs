@@ -171,7 +171,8 @@ fn own_columns(input: &[String]) -> Vec<String> {
 
 /// Scores, and where each row ends; that of the heading first.
 fn read_index(path: &Path) -> Result<Vec<(f64, u64)>> {
-    let bytes = std::fs::read(path).map_err(|e| Error::reading(path, &e))?;
+    // Our own file: what keeps it from being read may pass.
+    let bytes = std::fs::read(path).map_err(|e| Error::writing(path, &e))?;
     let (entries, _) = bytes.as_chunks::<ENTRY>();
     let half =
         |entry: &[u8; ENTRY], at: usize| std::array::from_fn::<u8, 8, _>(|byte| entry[at + byte]);
@@ -186,7 +187,7 @@ fn write_sorted(from: &Path, index: &[(f64, u64)], to: &Path) -> Result<()> {
         starts.zip(index).map(|(start, (score, end))| (*score, start..*end)).collect();
     // The heading, of an infinite score, stays the first.
     rows.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let mut part = File::open(from).map_err(|e| Error::reading(from, &e))?;
+    let mut part = File::open(from).map_err(|e| Error::writing(from, &e))?;
     let mut file = WholeFile::create(to)?;
     for (_, span) in rows {
         let copied = part

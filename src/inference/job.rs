@@ -157,8 +157,10 @@ pub fn classify(job: Job, stop: &AtomicBool, observer: &mut dyn Observer) -> Res
         Err(error) => {
             // They cannot wait for another run; and why this one failed is what is told.
             let _ = sink.tell_crises();
-            // Only a lack of room, or the user's wish, can be mended with the same input.
-            if !matches!(error.kind(), Kind::Resource | Kind::Interrupted) {
+            // Only a lack of room, or the user's wish, can be mended with the same input. Where rows
+            // stand in the file for crises, the same command must be able to go on with it.
+            let may_pass = matches!(error.kind(), Kind::Resource | Kind::Interrupted);
+            if !may_pass && screen.is_none() {
                 sink.discard();
             }
             Err(error)

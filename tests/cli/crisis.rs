@@ -175,6 +175,11 @@ fn what_was_found_stands_although_the_run_fails_later() {
     assert!(!folder.path("o.csv").exists());
     let listed = rows(&folder.read("o.csv.crisis.csv"));
     assert_eq!(listed.len(), 9, "those of whole windows");
+    // A table that was mended is another one.
+    folder.file("t.csv", large());
+    classify(&folder, &["--crisis"]).exits(2).says(&["--force"]);
+    classify(&folder, &["--crisis", "--force"]).exits(0);
+    assert_eq!(rows(&folder.read("o.csv.crisis.csv")).len(), 9);
 }
 
 #[cfg(unix)]

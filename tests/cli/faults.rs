@@ -17,9 +17,14 @@ use sweep::{Fault, Sweep};
 #[test]
 fn a_part_of_all_faults_loses_nothing() {
     let Some(injector) = Injector::build() else { return };
-    for (name, share) in
-        [("split", 9), ("classify", 60), ("replace", 50), ("frozen", 60), ("train", 240)]
-    {
+    for (name, share) in [
+        ("split", 9),
+        ("classify", 60),
+        ("replace", 50),
+        ("crisis", 90),
+        ("frozen", 60),
+        ("train", 240),
+    ] {
         let sweep = Sweep::new(case(name), &injector);
         let all = sweep.faults();
         assert!(all.len() > 2 * share, "{name} makes too few calls");

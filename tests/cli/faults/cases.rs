@@ -26,7 +26,7 @@ pub fn case(name: &str) -> &'static Case {
     CASES.iter().find(|case| case.name == name).expect("a case")
 }
 
-pub const CASES: [Case; 9] = [
+pub const CASES: [Case; 10] = [
     Case {
         name: "classify",
         inputs: corpus,
@@ -54,6 +54,15 @@ pub const CASES: [Case; 9] = [
         code: 1,
         output: "o.csv",
         beside: &["o.csv.rejects.csv", "o.csv.partial"],
+        texts: &["t.csv", "o.csv"],
+    },
+    Case {
+        name: "crisis",
+        inputs: corpus_in_danger,
+        args: || vec!["classify", "b", "t.csv", "-o", "o.csv", "--threads", "1", "--crisis"],
+        code: 0,
+        output: "o.csv",
+        beside: &["o.csv.crisis.csv", "o.csv.partial"],
         texts: &["t.csv", "o.csv"],
     },
     Case {
@@ -150,6 +159,21 @@ fn single() -> Vec<&'static str> {
 /// A checkpoint after each of a dozen updates.
 const SHORT: &str = "epochs = 2\nbatch_rows = 4\nlearning_rate = 0.01\nhead_learning_rate = 0.03\n\
     penalties = [900.0]\ncheckpoint_seconds = 0.0\n";
+
+/// Three windows of two texts, one of which is flagged now and then.
+fn corpus_in_danger() -> Folder {
+    let folder = Folder::new();
+    tiny_bundle(folder.root(), "b", "llm-mental-health", None);
+    let mut table = "id,text\n".to_string();
+    for row in 0..8500 {
+        match row % 1000 {
+            3 => table.push_str(&format!("{row},{SECRET} i will kill myself tonight\n")),
+            _ => table.push_str(&format!("{row},{SECRET} the cake is great\n")),
+        }
+    }
+    folder.file("t.csv", table);
+    folder
+}
 
 /// Three windows of texts, most of them equal, a few rows broken or empty.
 fn corpus() -> Folder {
