@@ -17,7 +17,7 @@ use std::sync::atomic::AtomicBool;
 use clap::{Parser, Subcommand};
 use confide::codebook::hex_sha256;
 use confide::crisis::{
-    Kind, LAYERS, MANIFEST, ScreenManifest, ScreenModel, Sight, TrainedOn, WEIGHTS, fit,
+    Example, Kind, LAYERS, MANIFEST, ScreenManifest, ScreenModel, Sight, TrainedOn, WEIGHTS, fit,
 };
 use confide::encoder::kernels::Level;
 
@@ -90,15 +90,7 @@ fn main() {
 
 fn make(tables: &[Table], calm: &[Table]) {
     let all: Vec<_> = tables.iter().chain(calm).flat_map(|table| &table.examples).collect();
-    let judges = fit(&all, SEED).unwrap();
-    let manifest = ScreenManifest {
-        confide: env!("CARGO_PKG_VERSION").into(),
-        layers: LAYERS.to_vec(),
-        language: "en".into(),
-        trained_on: tables.iter().chain(calm).map(trained_on).collect(),
-        weights: String::new(),
-    };
-    let model = ScreenModel::new(manifest, judges).unwrap();
+    let model = fitted(&all, tables.iter().chain(calm).map(trained_on).collect());
     std::fs::create_dir_all(SHIPPED).unwrap();
     let write =
         |name: &str, bytes: &[u8]| std::fs::write(Path::new(SHIPPED).join(name), bytes).unwrap();
@@ -109,6 +101,18 @@ fn make(tables: &[Table], calm: &[Table]) {
         format!("{}\n", serde_json::to_string_pretty(model.manifest()).unwrap()).as_bytes(),
     );
     println!("{SHIPPED}: {} bytes of weights", weights.len());
+}
+
+/// A screen that is fitted to these examples.
+fn fitted(examples: &[&Example], trained_on: Vec<TrainedOn>) -> ScreenModel {
+    let manifest = ScreenManifest {
+        confide: env!("CARGO_PKG_VERSION").into(),
+        layers: LAYERS.to_vec(),
+        language: "en".into(),
+        trained_on,
+        weights: String::new(),
+    };
+    ScreenModel::new(manifest, fit(examples, SEED).unwrap()).unwrap()
 }
 
 fn trained_on(table: &Table) -> TrainedOn {

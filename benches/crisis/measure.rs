@@ -6,11 +6,11 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use confide::corpus::stratified_folds;
-use confide::crisis::{Example, Kind, LAYERS, Screen, ScreenManifest, ScreenModel, Verdict, fit};
+use confide::crisis::{Example, Kind, Screen, Verdict};
 use confide::encoder::kernels::Level;
 use confide::evaluation::interval::clopper_pearson;
 
-use crate::SEED;
+use crate::fitted;
 use crate::tables::{Rows, Table};
 
 const FOLDS: usize = 5;
@@ -36,7 +36,7 @@ pub fn cross_validated(tables: &[Table], calm: &[Table], folds: Option<&Path>) {
                 .map(|at| examples[at])
                 .collect();
             let rest: Vec<&Example> = rest.into_iter().chain(calm()).collect();
-            let model = fitted(&rest);
+            let model = fitted(&rest, Vec::new());
             for at in (0..examples.len()).filter(|at| fold_of[*at] == fold) {
                 flagged[at] = model.margin(&examples[at].seen) >= 0.0;
             }
@@ -69,18 +69,6 @@ fn cut_into_folds(examples: &[&Example], seed: u64) -> Vec<usize> {
         .collect();
     let units: Vec<Vec<usize>> = (0..examples.len()).map(|row| vec![row]).collect();
     stratified_folds(&traits, &units, FOLDS, seed).unwrap()
-}
-
-fn fitted(examples: &[&Example]) -> ScreenModel {
-    let judges = fit(examples, SEED).unwrap();
-    let manifest = ScreenManifest {
-        confide: String::new(),
-        layers: LAYERS.to_vec(),
-        language: "en".into(),
-        trained_on: Vec::new(),
-        weights: String::new(),
-    };
-    ScreenModel::new(manifest, judges).unwrap()
 }
 
 /// The shipped screen on comments of the test and on ordinary texts.

@@ -17,7 +17,7 @@ pub use store::SHIPPED_BUNDLES;
 pub use write::BundleWriter;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use rayon::prelude::*;
 
@@ -25,7 +25,7 @@ use crate::codebook::Codebook;
 use crate::decision::Decisions;
 use crate::encoder::{
     Compute, ComputeRequest, Cut, Encoder, EncoderConfig, POOLING_QUERY, PackedBatch, Packing,
-    Precision, Quiet, TokenizedText, Tokens, batch_tokens, by_length, each, text_vectors,
+    Precision, Quiet, TokenizedText, Tokens, batch_by_batch, text_vectors,
 };
 use crate::error::{Error, Result};
 use crate::heads::Heads;
@@ -38,9 +38,6 @@ const MANIFEST: &str = "manifest.json";
 /// The encoder's matrices in 8 bits.
 const ROUNDED: &str = "int8.safetensors";
 const CARD: &str = "README.md";
-
-/// Texts that a batch holds at most.
-const BATCH_TEXTS: usize = 256;
 
 /// What a request comes to for a bundle.
 fn resolve(request: &ComputeRequest, manifest: &Manifest) -> Result<Compute> {
@@ -198,21 +195,10 @@ impl Bundle {
     /// If the model cannot be computed, or as interrupted once `stop` is set.
     pub fn logits(&self, texts: &[ReadText], stop: &AtomicBool) -> Result<Vec<Vec<Vec<f64>>>> {
         let tokens: Vec<&TokenizedText> = texts.iter().map(|text| &text.tokens).collect();
-        let device = self.encoder.device();
-        let batches = by_length(&tokens, batch_tokens(device), BATCH_TEXTS);
-        let of_batch = |batch: &Vec<usize>| {
-            if stop.load(Ordering::Relaxed) {
-                return Err(Error::interrupted("stopped"));
-            }
+        batch_by_batch(self.encoder.device(), &tokens, stop, |batch, alone| {
             let texts: Vec<&ReadText> = batch.iter().map(|&text| &texts[text]).collect();
-            self.batch_logits(&texts, batches.len() == 1)
-        };
-        let done: Vec<Vec<Vec<Vec<f64>>>> = each(device, &batches, of_batch)?;
-        let mut all = vec![Vec::new(); texts.len()];
-        for (&text, logits) in batches.iter().flatten().zip(done.into_iter().flatten()) {
-            all[text] = logits;
-        }
-        Ok(all)
+            self.batch_logits(&texts, alone)
+        })
     }
 
     /// One vector a text as the encoder gives it to the heads, in their order; `done` is told how many

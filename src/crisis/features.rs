@@ -1,17 +1,16 @@
 //! What the screen sees of a text: parts of it as the encoder has them between its layers, and
 //! their n-grams.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use rayon::prelude::*;
 use unicode_segmentation::UnicodeSegmentation;
 
 use crate::encoder::kernels::Level;
 use crate::encoder::{
-    Compute, Cut, Encoder, ModelFiles, PackedBatch, TokenizedText, Tokens, batch_tokens, by_length,
-    each,
+    Compute, Cut, Encoder, ModelFiles, PackedBatch, TokenizedText, Tokens, batch_by_batch,
 };
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::heads::lexical::NGrams;
 
 /// The encoder that the program holds.
@@ -30,9 +29,6 @@ const SMALL: usize = 40;
 
 /// Bytes of a text that are screened at most: a book in a cell would keep everything else waiting.
 const LONGEST_TEXT: usize = 1 << 20;
-
-/// Texts that a batch holds at most.
-const BATCH_TEXTS: usize = 256;
 
 /// A text as the screen sees it.
 #[derive(Clone, Debug, PartialEq)]
@@ -107,11 +103,8 @@ impl Sight {
     /// If this build holds no encoder.
     pub fn new(layers: Vec<usize>, level: Level) -> Result<Self> {
         let files = ModelFiles::find(ENCODER)?;
-        let config = files.config()?;
-        let tokens = files.tokens(&config, CUT)?;
         let compute = Compute { level, ..Compute::default() };
-        let parameters = files.parameters(&config)?.for_coding(&config.tensors(), &compute)?;
-        let encoder = Encoder::new(&config, Default::default(), &parameters)?;
+        let (encoder, tokens) = files.for_coding(CUT, &compute)?;
         Ok(Self { encoder, tokens, layers, digest: files.digest() })
     }
 
@@ -132,8 +125,8 @@ impl Sight {
         let vectors = self.vectors(&read, stop)?;
         let of_part =
             |(text, vectors): (&&str, Vec<Vec<f32>>)| Part { vectors, ngrams: NGrams::of(text) };
-        let mut seen: Vec<Part> = all.par_iter().zip(vectors).map(of_part).collect();
-        let mut rest = seen.drain(..);
+        let seen: Vec<Part> = all.par_iter().zip(vectors).map(of_part).collect();
+        let mut rest = seen.into_iter();
         let own = |cuts: Cuts| Seen {
             parts: rest.by_ref().take(cuts.parts.len()).collect(),
             large: cuts.large,
@@ -145,27 +138,18 @@ impl Sight {
     /// One vector for each window of each text.
     fn vectors(&self, read: &[TokenizedText], stop: &AtomicBool) -> Result<Vec<Vec<Vec<f32>>>> {
         let all: Vec<&TokenizedText> = read.iter().collect();
-        let device = self.encoder.device();
-        let batches = by_length(&all, batch_tokens(device), BATCH_TEXTS);
-        let of_batch = |batch: &Vec<usize>| {
-            if stop.load(Ordering::Relaxed) {
-                return Err(Error::interrupted("stopped"));
-            }
+        batch_by_batch(self.encoder.device(), &all, stop, |batch, _| {
             let batch = PackedBatch::new(batch.iter().map(|&text| all[text]));
             let vectors = self.encoder.means_after(&batch, &self.layers)?;
-            Ok(batch.texts.ranges().map(|own| vectors[own].to_vec()).collect::<Vec<_>>())
-        };
-        let found = each(device, &batches, of_batch)?;
-        let mut vectors = vec![Vec::new(); read.len()];
-        for (&text, own) in batches.iter().flatten().zip(found.into_iter().flatten()) {
-            vectors[text] = own;
-        }
-        Ok(vectors)
+            Ok(batch.texts.ranges().map(|own| vectors[own].to_vec()).collect())
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering;
+
     use super::*;
 
     #[test]

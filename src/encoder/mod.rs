@@ -47,7 +47,7 @@ pub use sentencepiece::{SENTENCEPIECE, tokenizer_json};
 pub use shards::{INDEX, WEIGHTS, is_pickle, listed, refuse_pickle};
 pub use source::{ADAPTER_CONFIG, ADAPTER_WEIGHTS, AdapterFiles, ModelFiles, SHIPPED};
 pub use tokens::{Cut, TokenizedText, Tokens};
-pub use vectors::text_vectors;
+pub use vectors::{batch_by_batch, text_vectors};
 pub use weights::{Packing, Parameters, TensorSpec, load_weights, save_weights};
 
 use std::sync::Arc;

@@ -11,7 +11,7 @@ use super::gguf::{Gguf, is_gguf};
 use super::lora::named_base;
 use super::sentencepiece::{SENTENCEPIECE, tokenizer_json};
 use super::shards::{INDEX, WEIGHTS, is_pickle, joined, refuse_pickle};
-use super::{Adapter, Cut, EncoderConfig, Parameters, Tokens, load_weights};
+use super::{Adapter, Compute, Cut, Encoder, EncoderConfig, Parameters, Tokens, load_weights};
 use crate::codebook::hex;
 use crate::error::{Error, Result};
 
@@ -282,6 +282,17 @@ impl ModelFiles {
             Some(a) => Adapter::parse(&a.config, &a.weights, &specs, &a.place)?.merge(&base),
             None => Ok(base),
         }
+    }
+
+    /// The encoder as it is, to code with, with the mean of its states, and its tokenizer.
+    ///
+    /// # Errors
+    /// If either cannot be opened.
+    pub fn for_coding(&self, cut: Cut, compute: &Compute) -> Result<(Encoder, Tokens)> {
+        let config = self.config()?;
+        let tokens = self.tokens(&config, cut)?;
+        let parameters = self.parameters(&config)?.for_coding(&config.tensors(), compute)?;
+        Ok((Encoder::new(&config, Default::default(), &parameters)?, tokens))
     }
 
     /// The SHA-256 over the three files, in hexadecimal.

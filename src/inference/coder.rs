@@ -68,6 +68,11 @@ impl<'a> Coder<'a> {
         Self { bundles, joint, thresholds, own_thresholds, screen }
     }
 
+    /// Whether texts are screened for crises.
+    pub fn screens(&self) -> bool {
+        self.screen.is_some()
+    }
+
     /// Codes texts.
     ///
     /// # Errors

@@ -1,13 +1,13 @@
 //! The file for the person who answers for texts that show a crisis: it stands after every window,
 //! also if the run fails later.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{BufWriter, Read as _, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::partial::{cut, durable};
-use super::places::Places;
+use super::places::{Places, open_part};
 use crate::corpus::{Format, Row, TableWriter, WholeFile, harmless_heading};
 use crate::error::{Error, Result};
 
@@ -66,17 +66,12 @@ impl CrisisRows {
         harmless: bool,
     ) -> Result<Self> {
         let (part, index) = (places.crisis_part(), places.crisis_index());
-        let open = |path: &Path| {
-            let open =
-                OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
-            open.map_err(|e| Error::writing(path, &e))
-        };
-        let file = cut(open(&part)?, &part, resumed.unwrap_or(0))?;
+        let file = cut(open_part(&part)?, &part, resumed.unwrap_or(0))?;
         let entries = match resumed {
             Some(bytes) => read_index(&index)?.iter().take_while(|entry| entry.1 <= bytes).count(),
             None => 0,
         };
-        let index = cut(open(&index)?, &index, (entries * ENTRY) as u64)?;
+        let index = cut(open_part(&index)?, &index, (entries * ENTRY) as u64)?;
         let columns = [&own_columns(columns), columns].concat();
         let columns = if harmless { harmless_heading(&columns, FORMAT) } else { columns };
         let failed = |e: std::io::Error| Error::writing(&part, &e);

@@ -38,12 +38,10 @@ impl Embedder {
     /// If it cannot be opened.
     pub fn of_model(model: &str, request: &ComputeRequest) -> Result<Self> {
         let files = ModelFiles::find(model)?;
-        let config = files.config()?;
-        let tokens = files.tokens(&config, Cut { longest: LONGEST, stride: None })?;
         let ComputeRequest { device, precision, level } = request.clone();
         let compute = Compute { device, precision: precision.unwrap_or(Precision::F32), level };
-        let parameters = files.parameters(&config)?.for_coding(&config.tensors(), &compute)?;
-        let encoder = Encoder::new(&config, Default::default(), &parameters)?;
+        let (encoder, tokens) =
+            files.for_coding(Cut { longest: LONGEST, stride: None }, &compute)?;
         Ok(Self(From::Encoder { encoder: Box::new(encoder), tokens: Box::new(tokens) }))
     }
 

@@ -111,8 +111,7 @@ pub fn classify(job: Job, stop: &AtomicBool, observer: &mut dyn Observer) -> Res
     let (rule, has_budget) = (job.rule, job.budget.is_some());
     let screen = job.crisis.map(|(screen, _)| screen);
     let coder = Coder::new(job.bundles, job.columns.fold_codes > 0, screen);
-    let screens = screen.is_some();
-    let table = Table { coder, bundle, columns, text, rule, has_budget, screens };
+    let table = Table { coder, bundle, columns, text, rule, has_budget };
     let (places, format) = match job.destination {
         Destination::File(path) => (places(path), format(Some(path))?),
         Destination::Stream(stream, name) => {
@@ -177,8 +176,6 @@ struct Table<'a> {
     rule: Option<&'a ReviewRule>,
     /// Whether rows are chosen once all are coded.
     has_budget: bool,
-    /// Whether texts are screened for crises.
-    screens: bool,
 }
 
 /// The rows of a window and what is said of their texts.
@@ -257,12 +254,12 @@ impl Table<'_> {
             counts.rows += 1;
             let outcome = if let Some(defect) = &row.defect {
                 counts.rejected += 1;
-                counts.not_screened += u64::from(self.screens);
+                counts.not_screened += u64::from(self.coder.screens());
                 observer.rejected(row.number, row.line, defect);
                 RowOutcome::Rejected(defect)
             } else if !self.has_text(row) {
                 counts.empty += 1;
-                counts.not_screened += u64::from(self.screens);
+                counts.not_screened += u64::from(self.coder.screens());
                 RowOutcome::Empty
             } else {
                 let coded = coded.get(next);

@@ -3,14 +3,14 @@
 #[cfg(test)]
 mod tests;
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use super::budget::{Worth, choose};
 use super::crisis_file::CrisisRows;
 use super::ledger::Ledger;
-use super::places::Places;
+use super::places::{Places, open_part};
 use super::second_pass::mark_rows;
 use super::sink::Sink;
 use super::state::{Counts, State, WorkPlan};
@@ -130,13 +130,7 @@ impl PartialSink {
         }
         let part = places.lock()?;
         let path = places.list();
-        let list = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(|e| Error::writing(&path, &e))?;
+        let list = open_part(&path)?;
         let listed: Vec<String> = ["row", "line", "reason", "detail"].map(String::from).into();
         let list_format = Format::Csv { delimiter: b',' };
         let fresh = resumed.is_none();

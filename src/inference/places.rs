@@ -25,6 +25,15 @@ pub(super) struct Places {
     pub folder: PathBuf,
 }
 
+/// Opens a file of the unfinished work with what stands in it, or begins it.
+///
+/// # Errors
+/// If it cannot be written.
+pub(super) fn open_part(path: &Path) -> Result<File> {
+    let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+    open.map_err(|e| Error::writing(path, &e))
+}
+
 impl Places {
     /// The names that follow from the output's; the file of a crisis may have one of its own.
     pub fn new(output: &Path, crisis: Option<&Path>) -> Self {
@@ -132,13 +141,7 @@ impl Places {
     /// Takes the part file for this process alone, as long as it is open.
     pub fn lock(&self) -> Result<File> {
         let path = self.part();
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(|e| Error::writing(&path, &e))?;
+        let file = open_part(&path)?;
         match file.try_lock() {
             Err(TryLockError::WouldBlock) => Err(Error::usage("this output is being written")
                 .at(self.output.display().to_string())
