@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use confide::codebook::{Codebook, LabelSet};
 use confide::corpus::{Codings, CodingsRequest, read_codings};
-use confide::evaluation::agreement::{Unit, ac1, alpha, kappa, masi, nominal, percent};
+use confide::evaluation::agreement::{Distances, Everyone, Pair, masi};
 use confide::evaluation::alternative_annotators::alternative_annotators;
 use confide::evaluation::comparison::{Primary, Request, compare};
 use confide::evaluation::paired::{benjamini_yekutieli, holm, mcnemar_exact};
@@ -28,8 +28,25 @@ fn rows(table: &Value) -> Vec<Vec<Option<u32>>> {
     table.as_array().unwrap().iter().map(row).collect()
 }
 
-fn units(rows: &[Vec<Option<u32>>]) -> Vec<Unit<'_>> {
-    rows.iter().map(|codes| Unit { codes, count: 1.0 }).collect()
+/// Everyone's coefficients, and the sums of these rows.
+fn everyone(
+    rows: &[Vec<Option<u32>>],
+    categories: usize,
+    distances: Option<&Distances>,
+) -> (Everyone, Vec<f64>) {
+    let everyone = Everyone::new(0, categories);
+    let add =
+        |row: &Vec<Option<u32>>, own: &mut Vec<(usize, f64)>| everyone.add(row, distances, own);
+    (everyone, sums(everyone.end(), rows, add))
+}
+
+/// The sums of what each row adds.
+fn sums<T>(many: usize, rows: &[T], add: impl Fn(&T, &mut Vec<(usize, f64)>)) -> Vec<f64> {
+    let mut added = Vec::new();
+    rows.iter().for_each(|row| add(row, &mut added));
+    let mut sums = vec![0.0; many];
+    added.into_iter().for_each(|(place, amount)| sums[place] += amount);
+    sums
 }
 
 #[test]
@@ -37,14 +54,17 @@ fn coefficients_are_those_of_the_packages() {
     let reference = reference();
     for case in reference["agreement"].as_array().unwrap() {
         let table = rows(&case["codes"]);
-        let units = units(&table);
-        close(percent(&units).unwrap(), &case["percent"]);
-        close(alpha(&units, nominal).unwrap(), &case["alpha"]);
-        close(ac1(&units, case["categories"].as_u64().unwrap() as usize).unwrap(), &case["ac1"]);
+        let categories = case["categories"].as_u64().unwrap() as usize;
+        let (all, found) = everyone(&table, categories, None);
+        close(all.percent(&found).unwrap(), &case["percent"]);
+        close(all.alpha(&found, None).unwrap(), &case["alpha"]);
+        close(all.ac1(&found).unwrap(), &case["ac1"]);
         let coders = table[0].len();
         let pairs = (0..coders).flat_map(|a| (a + 1..coders).map(move |b| (a, b)));
         for ((a, b), expected) in pairs.zip(case["kappas"].as_array().unwrap()) {
-            close(kappa(&units, a, b).unwrap(), expected);
+            let pair = Pair::new(0, categories);
+            let found = sums(pair.end(), &table, |row, own| pair.add((row[a], row[b]), None, own));
+            close(pair.kappa(&found).unwrap(), expected);
         }
     }
 }
@@ -69,8 +89,9 @@ fn alpha_of_sets_is_that_of_the_definition() {
         }
         table.push(codes);
     }
-    let distance = |a: u32, b: u32| masi(&sets[a as usize], &sets[b as usize]);
-    close(alpha(&units(&table), distance).unwrap(), &reference["sets"]["alpha"]);
+    let distances = Distances::new(sets.len(), |a, b| masi(&sets[a], &sets[b]));
+    let (all, found) = everyone(&table, sets.len(), Some(&distances));
+    close(all.alpha(&found, Some(&distances)).unwrap(), &reference["sets"]["alpha"]);
 }
 
 #[test]

@@ -248,25 +248,24 @@ impl View<'_> {
         let patterns = Patterns::of(&columns, rows.iter().copied());
         let groups: Option<Vec<u32>> =
             self.codings.groups.as_ref().map(|all| rows.iter().map(|&row| all[row]).collect());
-        let resampler =
-            Resampler::new(&patterns.of_row, patterns.distinct.len(), groups.as_deref(), seed);
         let overall: Vec<usize> = (0..self.coders.len())
             .filter(|&place| self.codings.coders[self.coders[place]] != GOLD)
             .collect();
         let kinds: Vec<PairKind> = pairs(self.coders.len()).map(|(a, b)| self.kind(a, b)).collect();
-        let statistics = Statistics::new(
+        let (statistics, parts) = Statistics::new(
             &self.codebook.tiers[self.tier],
             self.codings.sets(self.tier),
             &patterns.distinct,
             with_not_asked,
-            overall,
+            &overall,
             &kinds,
         );
+        let resampler = Resampler::new(&patterns.of_row, parts, groups.as_deref(), seed);
         let observed = resampler.observed();
         let figures = statistics.values(&observed);
         let resamples = (STEPS / (statistics.steps() + resampler.steps()).max(1))
             .clamp(FEWEST_RESAMPLES, RESAMPLES);
-        let draws = resampler.draws(resamples, |counts| statistics.values(counts));
+        let draws = resampler.draws(resamples, |sums| statistics.values(sums));
         let estimates: Vec<Estimate> = figures
             .iter()
             .enumerate()

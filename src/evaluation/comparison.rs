@@ -10,7 +10,7 @@ use super::resampling::{Resampler, quantile, varying_interval};
 use super::view::{ByName, View};
 use crate::codebook::{Codebook, Tier, TierKind};
 use crate::corpus::{Answer, Codings, Patterns};
-use tally::Tally;
+use tally::{Both, Tally};
 
 /// Resamples at most, for intervals.
 const RESAMPLES: u64 = 2_000;
@@ -244,10 +244,10 @@ fn of_tier(
     let patterns = Patterns::of(&columns, rows.iter().copied());
     let groups: Option<Vec<u32>> =
         codings.groups.as_ref().map(|all| rows.iter().map(|&row| all[row]).collect());
-    let resampler =
-        Resampler::new(&patterns.of_row, patterns.distinct.len(), groups.as_deref(), request.seed);
-    let tally = Tally::new(tier, place, codings, &patterns.distinct);
-    let draws = Draws::new(&tally, &resampler);
+    let tally = Tally::new(tier);
+    let parts = tally.parts(tier, place, codings, &patterns.distinct);
+    let resampler = Resampler::new(&patterns.of_row, parts, groups.as_deref(), request.seed);
+    let draws = Draws::new(tally, &resampler);
     let gated = !tier.asked_when.conditions.is_empty();
     let view = |asked| draws.compared(tier, asked, groups.is_some());
     let pipeline = view(false);
@@ -256,8 +256,8 @@ fn of_tier(
     let (figure, of_asked) = match request.primary {
         Primary::PipelineMacroF1 => (pipeline.macro_f1_difference, false),
         Primary::PipelineAccuracy => (pipeline.accuracy_difference, false),
-        Primary::AskedMacroF1 => (which.macro_f1_difference, true),
-        Primary::AskedAccuracy => (which.accuracy_difference, true),
+        Primary::AskedMacroF1 => (which.macro_f1_difference, gated),
+        Primary::AskedAccuracy => (which.accuracy_difference, gated),
     };
     let of_accuracy = matches!(request.primary, Primary::PipelineAccuracy | Primary::AskedAccuracy);
     let enough = resampler.units() >= FEWEST_UNITS && figure.lower.is_some();
@@ -284,38 +284,32 @@ fn of_tier(
     }
 }
 
-/// The scores of both coders over all rows, and over those that the gold asks.
-type BothViews = [[Scores; 2]; 2];
-
 /// All that was drawn of one tier.
-struct Draws<'a> {
-    tally: &'a Tally,
-    counts: Vec<f64>,
-    observed: BothViews,
-    resampled: Vec<BothViews>,
-    exchanged: Vec<BothViews>,
+struct Draws {
+    tally: Tally,
+    sums: Vec<f64>,
+    observed: Vec<Both>,
+    resampled: Vec<Vec<Both>>,
+    exchanged: Vec<Vec<Both>>,
 }
 
-impl<'a> Draws<'a> {
-    fn new(tally: &'a Tally, resampler: &Resampler) -> Self {
-        let counts = resampler.observed();
-        let views = |counts: &[f64], changed: Option<&[f64]>| {
-            [false, true].map(|asked| tally.scores(counts, changed, asked))
-        };
-        let often =
-            |most: u64| (STEPS / (tally.steps() + resampler.steps()).max(1)).clamp(FEWEST, most);
+impl Draws {
+    fn new(tally: Tally, resampler: &Resampler) -> Self {
+        let sums = resampler.observed();
+        let often = |most: u64| (STEPS / (tally.steps() + resampler.steps())).clamp(FEWEST, most);
         Self {
             tally,
-            observed: views(&counts, None),
-            resampled: resampler.draws(often(RESAMPLES), |counts| views(counts, None)),
-            exchanged: resampler.swaps(often(EXCHANGES), |changed| views(&counts, Some(changed))),
-            counts,
+            observed: tally.scores(&sums, None),
+            resampled: resampler.draws(often(RESAMPLES), |drawn| tally.scores(drawn, None)),
+            exchanged: resampler
+                .swaps(often(EXCHANGES), |changed| tally.scores(&sums, Some(changed))),
+            sums,
         }
     }
 
     /// The interval and the p of a difference of figures.
     fn difference(&self, asked: bool, figure: impl Fn(&Scores) -> Option<f64>) -> Difference {
-        let of = |views: &BothViews| {
+        let of = |views: &Vec<Both>| {
             let [a, b] = &views[usize::from(asked)];
             figure(a).zip(figure(b)).map(|(a, b)| a - b)
         };
@@ -323,7 +317,7 @@ impl<'a> Draws<'a> {
         let ends = varying_interval(self.resampled.iter().map(of));
         // Sums in another order differ in the last places.
         let extreme =
-            |views: &&BothViews| of(views).is_some_and(|d| d.abs() >= value.abs() - 1e-12);
+            |views: &&Vec<Both>| of(views).is_some_and(|d| d.abs() >= value.abs() - 1e-12);
         let extreme = self.exchanged.iter().filter(extreme).count();
         Difference {
             value: Some(value),
@@ -335,22 +329,22 @@ impl<'a> Draws<'a> {
     }
 
     fn side(&self, tier: &Tier, asked: bool, side: usize) -> Side {
-        let (labels, right) = &self.tally.counts(&self.counts, asked)[side];
-        let rows = self.tally.rows(&self.counts, asked) as usize;
+        let (labels, right) = self.tally.counts(&self.sums, usize::from(asked), side);
+        let rows = self.tally.rows(&self.sums, usize::from(asked)) as usize;
         let ends = |figure: &dyn Fn(&Scores) -> Option<f64>| {
             let draws = self.resampled.iter().map(|views| figure(&views[usize::from(asked)][side]));
             varying_interval(draws).map(|(lower, upper)| [lower, upper])
         };
         Side {
-            scores: View::from_counts(tier, rows, *right, labels),
+            scores: View::from_counts(tier, rows, right, &labels),
             macro_f1_interval: ends(&|scores| scores.macro_f1),
             accuracy_interval: ends(&|scores| scores.accuracy),
         }
     }
 
     fn compared(&self, tier: &Tier, asked: bool, grouped: bool) -> Compared {
-        let [only_a_right, only_b_right] = self.tally.discordant(&self.counts, asked);
-        let rows = self.tally.rows(&self.counts, asked);
+        let [only_a_right, only_b_right] = self.tally.discordant(&self.sums, usize::from(asked));
+        let rows = self.tally.rows(&self.sums, usize::from(asked));
         let p = (rows > 0).then(|| mcnemar_exact(only_a_right, only_b_right));
         let of_label = |(at, label): (usize, &crate::codebook::Label)| {
             (label.name.clone(), self.difference(asked, |scores| scores.f1[at]))
@@ -375,7 +369,7 @@ impl<'a> Draws<'a> {
     /// The one-sided 95 % lower bound of the difference.
     fn lower_bound(&self, asked: bool, of_accuracy: bool) -> Option<f64> {
         let figure = |s: &Scores| if of_accuracy { s.accuracy } else { s.macro_f1 };
-        let of = |views: &BothViews| {
+        let of = |views: &Vec<Both>| {
             let [a, b] = &views[usize::from(asked)];
             figure(a).zip(figure(b)).map(|(a, b)| a - b)
         };

@@ -1,4 +1,4 @@
-//! What rows add to a tier's scores: the sums may count a row in part or several times, as resamples do.
+//! What rows add to a tier's scores: the sums may count a row several times, as resamples do.
 
 use serde::{Deserialize, Serialize};
 
@@ -22,22 +22,31 @@ impl Contribution {
         let own = own.iter().copied().filter(|label| !gold.contains(label)).collect();
         Self { both, own, gold: gold_alone, is_right }
     }
+
+    /// The sums of a tier of so many labels to which it adds one.
+    pub fn places(&self, labels: usize) -> impl Iterator<Item = usize> {
+        let of = |cells: &[usize], first: usize| {
+            cells.iter().map(|label| first + label).collect::<Vec<usize>>()
+        };
+        let cells = of(&self.both, 0)
+            .into_iter()
+            .chain(of(&self.own, labels))
+            .chain(of(&self.gold, 2 * labels));
+        cells.chain(self.is_right.then_some(3 * labels)).chain([3 * labels + 1])
+    }
 }
 
-/// Counts of one label; real numbers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Cells {
-    true_positives: f64,
-    false_positives: f64,
-    false_negatives: f64,
+/// How many sums a tier of so many labels has: of every label the rows of gold and coder, of the
+/// coder alone and of the gold alone; right rows; rows.
+pub(super) const fn sums(labels: usize) -> usize {
+    3 * labels + 2
 }
 
 /// Contributions summed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Sum {
-    cells: Vec<Cells>,
-    right: f64,
-    rows: f64,
+    labels: usize,
+    sums: Vec<f64>,
 }
 
 /// The scores of a sum.
@@ -51,53 +60,54 @@ pub(super) struct Scores {
     pub f1: Vec<Option<f64>>,
 }
 
+impl Scores {
+    /// Of the sums of a tier.
+    pub fn of(labels: usize, sums: &[f64]) -> Self {
+        let (both, own, gold) =
+            (&sums[..labels], &sums[labels..2 * labels], &sums[2 * labels..3 * labels]);
+        let f1: Vec<Option<f64>> = (0..labels)
+            .map(|label| {
+                let whole = 2.0 * both[label] + own[label] + gold[label];
+                (whole > 0.0).then(|| 2.0 * both[label] / whole)
+            })
+            .collect();
+        let scored: Vec<f64> = (0..labels)
+            .filter(|label| both[*label] + gold[*label] > 0.0)
+            .filter_map(|label| f1[label])
+            .collect();
+        let mean = scored.iter().sum::<f64>() / scored.len().max(1) as f64;
+        let (right, rows) = (sums[3 * labels], sums[3 * labels + 1]);
+        Self {
+            macro_f1: (!scored.is_empty()).then_some(mean),
+            accuracy: (rows > 0.0).then(|| right / rows),
+            f1,
+        }
+    }
+}
+
 impl Sum {
     /// Nothing yet, of a tier of so many labels.
     pub fn zero(labels: usize) -> Self {
-        Self { cells: vec![Cells::default(); labels], right: 0.0, rows: 0.0 }
+        Self { labels, sums: vec![0.0; sums(labels)] }
     }
 
     /// How many labels the tier has.
     pub fn labels(&self) -> usize {
-        self.cells.len()
+        self.labels
     }
 
     /// Adds the rows of another sum of the same tier.
     pub fn merge(&mut self, other: &Self) {
-        for (own, cells) in self.cells.iter_mut().zip(&other.cells) {
-            own.true_positives += cells.true_positives;
-            own.false_positives += cells.false_positives;
-            own.false_negatives += cells.false_negatives;
-        }
-        self.right += other.right;
-        self.rows += other.rows;
+        self.sums.iter_mut().zip(&other.sums).for_each(|(own, other)| *own += other);
     }
 
-    /// Adds a contribution so many times.
-    pub fn add(&mut self, part: &Contribution, count: f64) {
-        if count == 0.0 {
-            return;
-        }
-        self.rows += count;
-        self.right += if part.is_right { count } else { 0.0 };
-        part.both.iter().for_each(|&label| self.cells[label].true_positives += count);
-        part.own.iter().for_each(|&label| self.cells[label].false_positives += count);
-        part.gold.iter().for_each(|&label| self.cells[label].false_negatives += count);
+    /// Adds a contribution.
+    pub fn add(&mut self, part: &Contribution) {
+        part.places(self.labels).for_each(|place| self.sums[place] += 1.0);
     }
 
     /// The scores.
     pub fn scores(&self) -> Scores {
-        let f1 = |c: &Cells| {
-            let whole = 2.0 * c.true_positives + c.false_positives + c.false_negatives;
-            (whole > 0.0).then(|| 2.0 * c.true_positives / whole)
-        };
-        let supported = |c: &&Cells| c.true_positives + c.false_negatives > 0.0;
-        let scored: Vec<f64> = self.cells.iter().filter(supported).filter_map(f1).collect();
-        let mean = scored.iter().sum::<f64>() / scored.len().max(1) as f64;
-        Scores {
-            macro_f1: (!scored.is_empty()).then_some(mean),
-            accuracy: (self.rows > 0.0).then(|| self.right / self.rows),
-            f1: self.cells.iter().map(f1).collect(),
-        }
+        Scores::of(self.labels, &self.sums)
     }
 }

@@ -26,7 +26,7 @@ impl TrialCounts {
         for (gold, given) in rows {
             for (at, (tier, sum)) in codebook.tiers.iter().zip(&mut tiers).enumerate() {
                 if gold[at] != Code::Missing {
-                    sum.add(&contribution(tier, &gold[at], &given[at]), 1.0);
+                    sum.add(&contribution(tier, &gold[at], &given[at]));
                 }
             }
         }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::interval::{Bounds, clopper_pearson};
-use super::resampling::{Resampler, interval};
+use super::resampling::{Parts, Resampler, interval};
 
 /// Resamples of an interval.
 const RESAMPLES: u64 = 2_000;
@@ -38,7 +38,8 @@ impl Share {
         let of_groups = groups.and_then(|groups| {
             // Whole groups are drawn, rows that do not count in them.
             let pattern: Vec<u32> = rows.iter().map(|row| row.map_or(2, u32::from)).collect();
-            let draws = Resampler::new(&pattern, 3, Some(groups), 0).draws(RESAMPLES, |counts| {
+            let resampler = Resampler::new(&pattern, Parts::counts(3), Some(groups), 0);
+            let draws = resampler.draws(RESAMPLES, |counts| {
                 let n = counts[0] + counts[1];
                 (n > 0.0).then(|| counts[1] / n)
             });
@@ -68,7 +69,7 @@ impl MeanCount {
             let sum: f64 = counts[..=most].iter().enumerate().map(|(of, n)| of as f64 * n).sum();
             (n > 0.0).then(|| sum / n)
         };
-        let resampler = Resampler::new(&pattern, most + 2, groups, 0);
+        let resampler = Resampler::new(&pattern, Parts::counts(most + 2), groups, 0);
         let draws = resampler.draws(RESAMPLES, mean);
         let interval = interval(draws).map(|(lower, upper)| [lower, upper]);
         Self { value: mean(&resampler.observed()), interval }

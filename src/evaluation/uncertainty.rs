@@ -3,14 +3,14 @@
 
 use serde::Serialize;
 
-use super::contribution::{Contribution, Scores, Sum};
-use super::resampling::{Resampler, interval};
+use super::contribution::{Contribution, Scores, sums};
+use super::resampling::{Parts, Resampler, interval};
 use crate::codebook::{Code, Codebook, Tier, TierKind};
 
 /// Resamples of each interval; fewer of very many rows, whose intervals are narrow anyway.
 const RESAMPLES: u64 = 2_000;
 const FEWEST: u64 = 200;
-const ROWS_DRAWN: u64 = 200_000_000;
+const STEPS: u64 = 1_000_000_000;
 
 /// The 95 % intervals of one view's figures; absent where the figure is not defined in most resamples.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -82,20 +82,20 @@ fn of_view(labels: usize, parts: &[Contribution], groups: Option<&[u32]>) -> Vie
         return ViewIntervals::default();
     }
     let each: Vec<u32> = (0..parts.len() as u32).collect();
-    let resampler = Resampler::new(&each, parts.len(), groups, 0);
-    let often = (ROWS_DRAWN / parts.len() as u64).clamp(FEWEST, RESAMPLES);
-    let draws = resampler.draws(often, |counts| scores(labels, parts, counts));
+    let resampler = Resampler::new(&each, sums_of(labels, parts), groups, 0);
+    let often = (STEPS / resampler.steps()).clamp(FEWEST, RESAMPLES);
+    let draws = resampler.draws(often, |sums| Scores::of(labels, sums));
     let ends = |figure: &dyn Fn(&Scores) -> Option<f64>| {
         interval(draws.iter().map(figure)).map(|(lower, upper)| [lower, upper])
     };
     ViewIntervals { macro_f1: ends(&|draw| draw.macro_f1), accuracy: ends(&|draw| draw.accuracy) }
 }
 
-/// The scores where each row stands so many times.
-fn scores(labels: usize, parts: &[Contribution], counts: &[f64]) -> Scores {
-    let mut sum = Sum::zero(labels);
-    parts.iter().zip(counts).for_each(|(part, count)| sum.add(part, *count));
-    sum.scores()
+/// What each row adds to the sums of the scores.
+fn sums_of(labels: usize, rows: &[Contribution]) -> Parts {
+    let mut parts = Parts::new(sums(labels));
+    rows.iter().for_each(|row| parts.push(row.places(labels).map(|place| (place, 1.0))));
+    parts
 }
 
 #[cfg(test)]
@@ -127,7 +127,8 @@ mod tests {
             .zip(&own)
             .map(|(g, o)| contribution(&book.tiers[0], &g[0], &o[0]))
             .collect();
-        let found = scores(2, &parts, &vec![1.0; 50]);
+        let every: Vec<u32> = (0..50).collect();
+        let found = Scores::of(2, &Resampler::new(&every, sums_of(2, &parts), None, 0).observed());
         assert!((found.macro_f1.unwrap() - view.macro_f1.unwrap()).abs() < 1e-12);
         assert!((found.accuracy.unwrap() - view.accuracy.unwrap()).abs() < 1e-12);
     }

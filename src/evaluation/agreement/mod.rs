@@ -1,41 +1,61 @@
-//! Coefficients of agreement between coders, as functions of how many rows have each combination of
-//! codes.
+//! Coefficients of agreement between coders, as functions of sums over rows.
 
-mod ac1;
-mod alpha;
-mod kappa;
-mod specific;
+mod distances;
+mod everyone;
+mod label;
+mod masi;
+mod pair;
 #[cfg(test)]
 mod tests;
 
-pub use ac1::ac1;
-pub use alpha::{alpha, masi, nominal};
-pub use kappa::kappa;
-pub use specific::{Specific, specific};
+pub use distances::Distances;
+pub use everyone::Everyone;
+pub use label::{Label, LabelPair, Specific};
+pub use masi::masi;
+pub use pair::Pair;
 
-/// One combination of codes, one a coder, and how many rows have it; `None` is a missing code.
-#[derive(Clone, Copy, Debug)]
-pub struct Unit<'a> {
-    /// The codes, coder by coder.
-    pub codes: &'a [Option<u32>],
-    /// Rows with these codes.
-    pub count: f64,
+/// Krippendorff's alpha (Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability") of how
+/// often each code is given in rows of two codes or more, and of the observed disagreement: over
+/// all pairs of codes of a row, in both orders, their distance divided by one less than the row's
+/// codes. Without distances codes are the same or not. Undefined without such rows, or where no two
+/// codes differ.
+fn alpha(totals: &[f64], observed: f64, distances: Option<&Distances>) -> Option<f64> {
+    let values: f64 = totals.iter().sum();
+    let expected = match distances {
+        None => values * values - totals.iter().map(|total| total * total).sum::<f64>(),
+        Some(distances) => 2.0 * distances.between_all(totals),
+    };
+    (expected > 0.0).then(|| 1.0 - (values - 1.0) * observed / expected)
 }
 
-/// Observed agreement: of every row with at least two codes the share of pairs of codes that are
-/// the same, and of these shares the mean over rows (Gwet 2008, equation 8).
-pub fn percent(units: &[Unit]) -> Option<f64> {
-    let (mut sum, mut rows) = (0.0, 0.0);
-    for unit in units.iter().filter(|unit| unit.count > 0.0) {
-        let given: Vec<u32> = unit.codes.iter().flatten().copied().collect();
-        let n = given.len();
-        if n < 2 {
-            continue;
-        }
-        let same =
-            (0..n).map(|a| (a + 1..n).filter(|&b| given[a] == given[b]).count()).sum::<usize>();
-        sum += unit.count * same as f64 / (n * (n - 1) / 2) as f64;
-        rows += unit.count;
+fn between(distances: Option<&Distances>, a: u32, b: u32) -> f64 {
+    match distances {
+        None => f64::from(u8::from(a != b)),
+        Some(distances) => distances.get(a, b),
     }
-    (rows > 0.0).then(|| sum / rows)
+}
+
+/// Gwet's first-order agreement coefficient (Gwet 2008, "Computing inter-rater reliability and its
+/// variance in the presence of high agreement"), of observed agreement over rows with at least two
+/// codes, and of the sums over all rows with one of the shares of each code in use. With fewer
+/// than two of these it is undefined.
+fn ac1(percent: Option<f64>, shares: &[f64], rows: f64) -> Option<f64> {
+    let observed = percent?;
+    if shares.len() < 2 {
+        return None;
+    }
+    let spread: f64 = shares.iter().map(|share| share / rows * (1.0 - share / rows)).sum();
+    let chance = spread / (shares.len() - 1) as f64;
+    (1.0 - chance > 1e-12).then(|| (observed - chance) / (1.0 - chance))
+}
+
+/// What observed agreement is beyond that of chance (Cohen 1960), of the same codes and of both
+/// coders' counts of every code; undefined without rows, and where chance alone makes them agree
+/// everywhere.
+fn kappa(rows: f64, same: f64, margins: impl Iterator<Item = (f64, f64)>) -> Option<f64> {
+    if rows == 0.0 {
+        return None;
+    }
+    let chance = margins.map(|(a, b)| a / rows * (b / rows)).sum::<f64>();
+    (1.0 - chance > 1e-12).then(|| (same / rows - chance) / (1.0 - chance))
 }

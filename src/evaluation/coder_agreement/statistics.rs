@@ -1,14 +1,13 @@
-//! All coefficients of one tier as one function of how many rows have each combination of codes,
-//! so that every resample gives all of them at once.
+//! All coefficients of one tier as one function of sums over rows, so that every resample gives
+//! all of them at once.
 
 use std::collections::HashMap;
 
 use super::{PairKind, pairs};
 use crate::codebook::{LabelSet, Tier, TierKind};
 use crate::corpus::Answer;
-use crate::evaluation::agreement::{
-    Specific, Unit, ac1, alpha, kappa, masi, nominal, percent, specific,
-};
+use crate::evaluation::agreement::{Distances, Everyone, Label, LabelPair, Pair, Specific, masi};
+use crate::evaluation::resampling::Parts;
 
 /// Where each figure stands among the values.
 #[derive(Clone, Copy, Debug)]
@@ -27,127 +26,140 @@ pub struct Layout {
     pub label_kappas: usize,
 }
 
-/// Combinations of codes after a change of the codes; equal ones stand together.
-struct Projection {
-    distinct: Vec<Vec<Option<u32>>>,
-    of: Vec<u32>,
+/// The answers that count, as numbers from 0 on.
+struct Answers<'a> {
+    numbers: HashMap<Answer, u32>,
+    /// The set of each number; none where the tier was not asked.
+    sets: Vec<Option<&'a LabelSet>>,
 }
 
-impl Projection {
-    fn of(patterns: &[Vec<Option<u32>>], coders: &[usize], code: impl Fn(u32) -> u32) -> Self {
-        let mut places: HashMap<Vec<Option<u32>>, u32> = HashMap::new();
-        let mut distinct = Vec::new();
-        let of = patterns
-            .iter()
-            .map(|pattern| {
-                let own: Vec<Option<u32>> =
-                    coders.iter().map(|&coder| pattern[coder].map(&code)).collect();
-                *places.entry(own).or_insert_with_key(|own| {
-                    distinct.push(own.clone());
-                    (distinct.len() - 1) as u32
-                })
-            })
-            .collect();
-        Self { distinct, of }
+impl<'a> Answers<'a> {
+    fn new(sets: &'a [LabelSet], patterns: &[Vec<Answer>], with_not_asked: bool) -> Self {
+        let mut own = Self { numbers: HashMap::new(), sets: Vec::new() };
+        for answer in patterns.iter().flatten() {
+            let set = answer.set().map(|set| &sets[set as usize]);
+            if set.is_none() && !(with_not_asked && *answer == Answer::NOT_ASKED) {
+                continue;
+            }
+            own.numbers.entry(*answer).or_insert_with(|| {
+                own.sets.push(set);
+                (own.sets.len() - 1) as u32
+            });
+        }
+        own
     }
 
-    fn units(&self, counts: &[f64]) -> Vec<Unit<'_>> {
-        let mut units: Vec<Unit> =
-            self.distinct.iter().map(|codes| Unit { codes, count: 0.0 }).collect();
-        for (place, count) in self.of.iter().zip(counts) {
-            units[*place as usize].count += count;
-        }
-        units
+    /// MASI distances of every two numbers.
+    fn distances(&self) -> Distances {
+        Distances::new(self.sets.len(), |a, b| match (self.sets[a], self.sets[b]) {
+            (Some(a), Some(b)) => masi(a, b),
+            // Nothing is shared by a set and not being asked.
+            _ => 1.0,
+        })
     }
 }
 
 /// The coefficients of one tier over one choice of rows.
 pub struct Statistics {
     /// All coders that are not the gold.
-    overall: Projection,
+    overall: Everyone,
     /// Every two coders.
-    pairs: Vec<Projection>,
-    /// Every label: 1 where it is given.
-    labels: Vec<Projection>,
-    /// The same of every two coders, label by label.
-    label_pairs: Vec<Projection>,
+    pairs: Vec<Pair>,
+    labels: Vec<Label>,
+    /// Label by label, of each every two coders.
+    label_pairs: Vec<LabelPair>,
     /// The kinds of pairs that there are, and of which kind each pair is.
     kinds: Vec<PairKind>,
     of_pair: Vec<usize>,
-    categories: usize,
-    /// MASI distances of all sets in use; none for a single tier.
-    distances: Option<Vec<f32>>,
+    /// MASI distances of all answers in use; none for a single tier.
+    distances: Option<Distances>,
+    sums: usize,
 }
 
 impl Statistics {
-    /// `patterns[pattern][coder]`; codes become numbers from 0 on of the answers in use. `kind_of_pair`
-    /// holds every two coders, `overall` those that are not the gold.
+    /// Of combinations of codes `patterns[pattern][coder]`, and what each of them adds to the sums.
+    /// `kind_of_pair` holds every two coders, `overall` those that are not the gold.
     pub fn new(
         tier: &Tier,
         sets: &[LabelSet],
         patterns: &[Vec<Answer>],
         with_not_asked: bool,
-        overall: Vec<usize>,
+        overall: &[usize],
         kind_of_pair: &[PairKind],
-    ) -> Self {
-        let coders = (1..).find(|n| n * (n - 1) / 2 >= kind_of_pair.len()).unwrap_or(1);
-        let coders = patterns.first().map_or(coders, Vec::len);
-        let mut in_use: Vec<Answer> = Vec::new();
-        let mut numbers: HashMap<Answer, u32> = HashMap::new();
-        let mut number = |answer: Answer| {
-            let counts = answer.set().is_some() || (with_not_asked && answer == Answer::NOT_ASKED);
-            counts.then(|| {
-                *numbers.entry(answer).or_insert_with(|| {
-                    in_use.push(answer);
-                    (in_use.len() - 1) as u32
-                })
-            })
-        };
-        let patterns: Vec<Vec<Option<u32>>> = patterns
-            .iter()
-            .map(|pattern| pattern.iter().map(|answer| number(*answer)).collect())
-            .collect();
-        let set = |code: u32| in_use[code as usize].set().map(|set| &sets[set as usize]);
-        let everyone: Vec<usize> = (0..coders).collect();
-        let labels = (0..tier.labels.len()).map(|label| {
-            let given = |code: u32| u32::from(set(code).is_some_and(|set| set.contains(label)));
-            Projection::of(&patterns, &overall, given)
-        });
-        let labels = labels.collect();
-        let label_pairs = (0..tier.labels.len()).flat_map(|label| {
-            let given =
-                move |code: u32| u32::from(set(code).is_some_and(|set| set.contains(label)));
-            let patterns = &patterns;
-            pairs(coders).map(move |(a, b)| Projection::of(patterns, &[a, b], given))
-        });
-        let label_pairs = label_pairs.collect();
-        let distances = (tier.kind == TierKind::Multi).then(|| {
-            let codes = 0..in_use.len() as u32;
-            let distance = |(a, b)| match (set(a), set(b)) {
-                (Some(a), Some(b)) => masi(a, b) as f32,
-                (None, None) => 0.0,
-                // Nothing is shared by a set and not being asked.
-                _ => 1.0,
-            };
-            codes.clone().flat_map(|a| codes.clone().map(move |b| (a, b))).map(distance).collect()
-        });
+    ) -> (Self, Parts) {
+        let answers = Answers::new(sets, patterns, with_not_asked);
+        let categories = answers.sets.len();
+        let everyone = Everyone::new(0, categories);
+        let (mut of_pairs, mut labels, mut label_pairs) = (Vec::new(), Vec::new(), Vec::new());
+        let mut sums = everyone.end();
+        for _ in kind_of_pair {
+            let pair = Pair::new(sums, categories);
+            sums = pair.end();
+            of_pairs.push(pair);
+        }
+        for _ in &tier.labels {
+            let label = Label::new(sums, everyone);
+            sums = label.end();
+            labels.push(label);
+            for pair in &of_pairs {
+                let label_pair = LabelPair::new(sums, *pair);
+                sums = label_pair.end();
+                label_pairs.push(label_pair);
+            }
+        }
         let mut kinds: Vec<PairKind> = kind_of_pair.to_vec();
         kinds.sort_unstable();
         kinds.dedup();
         let place = |kind: &PairKind| kinds.iter().position(|own| own == kind).unwrap_or(0);
-        let of_pair = kind_of_pair.iter().map(place).collect();
-        Self {
-            overall: Projection::of(&patterns, &overall, |code| code),
-            pairs: pairs(coders)
-                .map(|(a, b)| Projection::of(&patterns, &[everyone[a], everyone[b]], |code| code))
-                .collect(),
+        let statistics = Self {
+            overall: everyone,
+            pairs: of_pairs,
             labels,
             label_pairs,
+            of_pair: kind_of_pair.iter().map(place).collect(),
             kinds,
-            of_pair,
-            categories: in_use.len(),
-            distances,
+            distances: (tier.kind == TierKind::Multi).then(|| answers.distances()),
+            sums,
+        };
+        let parts = statistics.parts(&answers, patterns, overall);
+        (statistics, parts)
+    }
+
+    /// What each combination of codes adds to the sums.
+    fn parts(&self, answers: &Answers, patterns: &[Vec<Answer>], overall: &[usize]) -> Parts {
+        let mut parts = Parts::new(self.sums);
+        let mut own = Vec::new();
+        for pattern in patterns {
+            let codes: Vec<Option<u32>> =
+                pattern.iter().map(|answer| answers.numbers.get(answer).copied()).collect();
+            let coded: Vec<Option<u32>> = overall.iter().map(|coder| codes[*coder]).collect();
+            let distances = self.distances.as_ref();
+            self.overall.add(&coded, distances, &mut own);
+            for (pair, (a, b)) in self.pairs.iter().zip(pairs(codes.len())) {
+                pair.add((codes[a], codes[b]), distances, &mut own);
+            }
+            let set = |code: Option<u32>| code.and_then(|code| answers.sets[code as usize]);
+            let mut given: Vec<usize> =
+                codes.iter().filter_map(|code| set(*code)).flat_map(LabelSet::iter).collect();
+            given.sort_unstable();
+            given.dedup();
+            let all = coded.iter().flatten().count();
+            for label in given {
+                let gives = |code: Option<u32>| set(code).is_some_and(|set| set.contains(label));
+                match coded.iter().filter(|code| gives(**code)).count() {
+                    0 => {}
+                    of_all => self.labels[label].add(of_all, all, &mut own),
+                }
+                let of_label = &self.label_pairs[label * self.pairs.len()..];
+                for (pair, (a, b)) in of_label.iter().zip(pairs(codes.len())) {
+                    if codes[a].is_some() && codes[b].is_some() {
+                        pair.add([gives(codes[a]), gives(codes[b])], &mut own);
+                    }
+                }
+            }
+            parts.push(own.drain(..));
         }
+        parts
     }
 
     /// The kinds of pairs that there are.
@@ -175,32 +187,22 @@ impl Statistics {
 
     /// About how many steps one evaluation takes.
     pub fn steps(&self) -> u64 {
-        let of = |projection: &Projection| {
-            let coders = projection.distinct.first().map_or(0, Vec::len);
-            projection.of.len() + projection.distinct.len() * coders * coders * 4
+        let squares = match &self.distances {
+            None => 0,
+            Some(distances) => (1 + self.pairs.len()) * distances.pairs() / 2,
         };
-        let of_labels = self.labels.iter().chain(&self.label_pairs);
-        let all = [&self.overall].into_iter().chain(&self.pairs).chain(of_labels);
-        let squares = (1 + self.pairs.len()) * self.categories * self.categories;
-        (all.map(of).sum::<usize>() + squares) as u64
-    }
-
-    fn alpha(&self, units: &[Unit]) -> Option<f64> {
-        match &self.distances {
-            None => alpha(units, nominal),
-            Some(distances) => {
-                alpha(units, |a, b| f64::from(distances[a as usize * self.categories + b as usize]))
-            }
-        }
+        (2 * self.sums + squares) as u64
     }
 
     /// All figures, in the order of the layout.
-    pub fn values(&self, counts: &[f64]) -> Vec<Option<f64>> {
-        let units = self.overall.units(counts);
-        let mut values = vec![percent(&units), self.alpha(&units), ac1(&units, self.categories)];
-        let of_pairs: Vec<Vec<Unit>> = self.pairs.iter().map(|pair| pair.units(counts)).collect();
-        let kappas: Vec<Option<f64>> = of_pairs.iter().map(|units| kappa(units, 0, 1)).collect();
-        let alphas: Vec<Option<f64>> = of_pairs.iter().map(|units| self.alpha(units)).collect();
+    pub fn values(&self, sums: &[f64]) -> Vec<Option<f64>> {
+        let distances = self.distances.as_ref();
+        let overall = self.overall;
+        let mut values =
+            vec![overall.percent(sums), overall.alpha(sums, distances), overall.ac1(sums)];
+        let kappas: Vec<Option<f64>> = self.pairs.iter().map(|pair| pair.kappa(sums)).collect();
+        let alphas: Vec<Option<f64>> =
+            self.pairs.iter().map(|pair| pair.alpha(sums, distances)).collect();
         let mean = |kind: usize, figures: &[Option<f64>]| {
             let own = self.of_pair.iter().zip(figures).filter(|(of, _)| **of == kind);
             let defined: Vec<f64> = own.filter_map(|(_, figure)| *figure).collect();
@@ -211,33 +213,27 @@ impl Statistics {
             .collect();
         values.extend(kappas);
         values.extend(alphas);
-        values.extend(of_pairs.iter().map(|units| percent(units)));
+        values.extend(self.pairs.iter().map(|pair| pair.percent(sums)));
         values.extend(kinds);
-        let of_labels: Vec<Vec<Unit>> =
-            self.labels.iter().map(|label| label.units(counts)).collect();
-        values.extend(of_labels.iter().map(|units| alpha(units, nominal)));
-        values.extend(of_labels.iter().map(|units| percent(units)));
-        values.extend(of_labels.iter().map(|units| ac1(units, 2)));
-        values.extend(self.label_pairs.iter().map(|pair| kappa(&pair.units(counts), 0, 1)));
+        values.extend(self.labels.iter().map(|label| label.alpha(sums)));
+        values.extend(self.labels.iter().map(|label| label.percent(sums)));
+        values.extend(self.labels.iter().map(|label| label.ac1(sums)));
+        values.extend(self.label_pairs.iter().map(|pair| pair.kappa(sums)));
         values
     }
 
     /// Rows that both of a pair coded.
-    pub fn pair(&self, counts: &[f64], at: usize) -> f64 {
-        let units = self.pairs[at].units(counts);
-        let both = units.iter().filter(|unit| unit.codes.iter().all(Option::is_some));
-        both.map(|unit| unit.count).sum()
+    pub fn pair(&self, sums: &[f64], at: usize) -> f64 {
+        self.pairs[at].rows(sums)
     }
 
     /// Rows with the answers of at least two coders.
-    pub fn pairable(&self, counts: &[f64]) -> f64 {
-        let units = self.overall.units(counts);
-        let two = |unit: &&Unit| unit.codes.iter().flatten().count() >= 2;
-        units.iter().filter(two).map(|unit| unit.count).sum()
+    pub fn pairable(&self, sums: &[f64]) -> f64 {
+        self.overall.pairable(sums)
     }
 
     /// How a label is given.
-    pub fn specific(&self, counts: &[f64], label: usize) -> Specific {
-        specific(&self.labels[label].units(counts), |code| code == 1)
+    pub fn specific(&self, sums: &[f64], label: usize) -> Specific {
+        self.labels[label].specific(sums)
     }
 }
