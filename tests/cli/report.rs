@@ -208,6 +208,32 @@ fn two_corpora_are_told_with_how_well_their_texts_are_told_apart() {
 }
 
 #[test]
+fn shares_that_nothing_corrects_stand_last_and_are_marked_as_biased() {
+    let folder = study(240);
+    folder.run(&REPORT).exits(0);
+    for (table, heads) in [
+        ("tables/shares", "naive (biased)"),
+        ("tables/codes", "of all (biased),of those asked (biased)"),
+        ("tables/drift", "naive first (biased),naive second (biased)"),
+        ("figures/shares-use", "naive (biased)"),
+        ("figures/topics-by-use", "naive (biased)"),
+        ("figures/use-by-month-uncorrected", "naive (biased)"),
+        ("figures/drift", "naive first (biased),naive second (biased)"),
+    ] {
+        let table = folder.read(&format!("study/report/{table}.csv"));
+        let head = table.lines().next().unwrap();
+        assert!(head.ends_with(heads) && head.matches("naive").count() < 3, "{head}");
+    }
+    // Neither corpus of the comparison has gold: what is drawn is no corrected share.
+    let drawn = folder.read("study/report/figures/drift.csv");
+    assert!(drawn.lines().skip(1).all(|line| line.contains(",,,,,")), "{drawn}");
+    let chart = folder.read("study/report/figures/drift.svg");
+    assert!(chart.contains("second, naive (biased)"), "{chart}");
+    let page = folder.read("study/report.html");
+    assert!(!page.contains(">naive<") && page.contains(">naive (biased)<"));
+}
+
+#[test]
 fn nothing_is_said_of_a_hosted_model_before_its_answers_are_imported() {
     let folder = study(120);
     std::fs::remove_file(folder.path("study/hosted.json")).unwrap();
