@@ -158,25 +158,25 @@ pub fn run(args: &PrevalenceArgs, global: &Global) -> Result<Outcome> {
         coders.extend((1..=*folds).map(fold_coder));
         numbers = score_columns(&codebook);
     }
-    let request = CodingsRequest { coders, keep, numbers, options: args.input.options() };
-    let corpus = read_codings(std::slice::from_ref(&args.corpus), &codebook, &request)?;
+    // Before the corpus, which takes long to read, so that what is wrong with them is said at once.
     let request = CodingsRequest {
         coders: vec![args.gold_coder.clone().unwrap_or_else(|| GOLD.to_owned())],
         options: args.input.options(),
         ..CodingsRequest::default()
     };
     let gold = read_codings(&args.gold, &codebook, &request)?;
-    tell_joined(&corpus, &messages);
-    tell_joined(&gold, &messages);
     let verified = match args.verified.is_empty() {
         true => None,
         false => {
-            let request = CodingsRequest { coders: vec![VERIFIED.to_owned()], ..request.clone() };
-            let verified = read_codings(&args.verified, &codebook, &request)?;
-            tell_joined(&verified, &messages);
-            Some(verified)
+            let request = CodingsRequest { coders: vec![VERIFIED.to_owned()], ..request };
+            Some(read_codings(&args.verified, &codebook, &request)?)
         }
     };
+    let request = CodingsRequest { coders, keep, numbers, options: args.input.options() };
+    let corpus = read_codings(std::slice::from_ref(&args.corpus), &codebook, &request)?;
+    for codings in [Some(&corpus), Some(&gold), verified.as_ref()].into_iter().flatten() {
+        tell_joined(codings, &messages);
+    }
     if is_verified {
         tell_precision(&codebook, &corpus, &gold, args.json, &messages)?;
         return Ok(Outcome::Done);
