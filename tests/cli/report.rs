@@ -177,6 +177,36 @@ fn a_comparison_is_told_with_the_smallest_margin_that_its_rows_could_show() {
 }
 
 #[test]
+fn the_test_against_people_is_shown_as_compare_prints_it() {
+    let folder = study(240);
+    folder.run(&REPORT).exits(0);
+    assert!(!folder.read("study/report.html").contains("Alternative annotator test"));
+    let args = ["compare", "b.toml", "gold.csv", "--a", "ana", "--b", "bot", "--humans"];
+    let args = [&args[..], &["ana,ben,bot"]].concat();
+    let printed = folder.run(&args);
+    printed.exits(0).prints(&["winning rate", "can stand in for a person", "wins"]);
+    let ran = folder.run(&[&args[..], &["--json"]].concat());
+    folder.file("study/hosted.json", ran.exits(0).json().to_string());
+    folder.run(&[&REPORT[..], &["--force"]].concat()).exits(0);
+    let page = folder.read("study/report.html");
+    let people = folder.read("study/report/tables/annotators.csv");
+    let overall = folder.read("study/report/tables/annotators-overall.csv");
+    assert!(people.starts_with("tier,coder,in place of,n,advantage,the person's,p (BY),remark\n"));
+    assert_eq!((people.lines().count(), overall.lines().count()), (1 + 12, 1 + 4), "{people}");
+    let found = document(&folder, "study/hosted.json");
+    let bot = &found["tiers"]["use"]["alternative_annotators"]["b"];
+    let ben = &bot["humans"][1];
+    let figures = [&ben["n"], &ben["advantage"], &ben["human_advantage"], &ben["p_adjusted"]];
+    let line = figures.map(|figure| figure.as_f64().unwrap().to_string()).join(",");
+    assert!(people.contains(&format!("\nuse,bot,ben,{line},")), "{line} in {people}");
+    let advantage = format!("{:.3}", ben["advantage"].as_f64().unwrap());
+    let mean = format!("{:.3}", bot["mean_advantage"].as_f64().unwrap());
+    for shown in ["epsilon 0.2: person by person", &advantage, &mean] {
+        assert!(page.contains(shown) && printed.stdout.contains(shown), "{shown}");
+    }
+}
+
+#[test]
 fn two_corpora_are_told_with_how_well_their_texts_are_told_apart() {
     let folder = study(120);
     let other: String = (0..60)
