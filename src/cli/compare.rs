@@ -19,6 +19,7 @@ use crate::evaluation::comparison::{
     Compared, Difference, Primary, Request, TierComparison, compare,
 };
 use crate::evaluation::view::ByName;
+use crate::report::annotator_sheets;
 
 /// Compares two coders with gold on the same rows: say Confide and GPT-4o
 #[derive(Debug, Args)]
@@ -236,11 +237,11 @@ fn difference(d: &Difference) -> String {
     }
 }
 
-fn text(
-    args: &CompareArgs,
+fn text<'a>(
+    args: &'a CompareArgs,
     data: &str,
     tiers: &ByName<TierComparison>,
-    annotators: Option<&Annotators>,
+    annotators: Option<&'a Annotators>,
 ) -> String {
     let heads = ["tier", "rows", "figure", "n", "a", "b", "a - b (95 %)", "p", "p (Holm)", ""];
     let mut figures = Table::new(heads);
@@ -291,7 +292,15 @@ fn text(
         }
         sentences += &sentence(args, name, tier);
     }
-    let annotators = annotators.map_or_else(String::new, |all| annotators_text(args, all));
+    let of_tier = |(tier, both): (&'a str, &[AlternativeAnnotators; 2])| {
+        let [a, b] = both.clone();
+        [(tier, args.a.as_str(), a), (tier, args.b.as_str(), b)]
+    };
+    let tested: Vec<_> = annotators.iter().flat_map(|all| all.iter()).flat_map(of_tier).collect();
+    let annotators: String = annotator_sheets(&tested, "", &[])
+        .iter()
+        .map(|sheet| format!("\n{}:\n{}", sheet.caption, Table::from(sheet)))
+        .collect();
     let margin = args.margin.map_or_else(String::new, |margin| format!(", margin {margin}"));
     format!(
         "a is {}, b is {}, gold is {}{margin}; data {}\n{figures}\n{mcnemar}\n{sentences}\n{labels}{annotators}",
@@ -380,50 +389,4 @@ fn sentence(args: &CompareArgs, name: &str, tier: &TierComparison) -> String {
         );
     }
     text
-}
-
-fn annotators_text(args: &CompareArgs, all: &Annotators) -> String {
-    let mut people = Table::new([
-        "tier",
-        "coder",
-        "in place of",
-        "n",
-        "advantage",
-        "the person's",
-        "p (BY)",
-        "",
-    ]);
-    let mut overall = Table::new(["tier", "coder", "winning rate", "mean advantage", ""]);
-    for (tier, both) in all.iter() {
-        for (coder, result) in [&args.a, &args.b].into_iter().zip(both) {
-            for human in &result.humans {
-                people.row([
-                    tier.to_owned(),
-                    coder.clone(),
-                    human.name.clone(),
-                    human.n.to_string(),
-                    figure(human.advantage),
-                    figure(human.human_advantage),
-                    p(human.p_adjusted),
-                    if human.rejected { "wins" } else { "" }.to_owned(),
-                ]);
-            }
-            let verdict = match result.winning_rate {
-                None => "not tested: too few rows",
-                Some(_) if result.passes => "can stand in for a person",
-                Some(_) => "",
-            };
-            overall.row([
-                tier.to_owned(),
-                coder.clone(),
-                figure(result.winning_rate),
-                figure(result.mean_advantage),
-                verdict.to_owned(),
-            ]);
-        }
-    }
-    format!(
-        "\nAlternative annotator test (Calderon et al. 2025), epsilon {}:\n{people}\n{overall}",
-        args.epsilon
-    )
 }

@@ -130,9 +130,7 @@ pub fn run(args: &DriftArgs, global: &Global) -> Result<Outcome> {
     check(args)?;
     let codebook = Codebook::find(&args.codebook)?;
     let by = args.by.as_deref().unwrap_or(GROUP);
-    let (a, b) = (corpus(args, &args.a, &codebook, by)?, corpus(args, &args.b, &codebook, by)?);
-    tell_joined(&a, &messages);
-    tell_joined(&b, &messages);
+    // Before the corpora, which take long to read, so that what is wrong with it is said at once.
     let request = CodingsRequest {
         coders: vec![args.gold_coder.clone().unwrap_or_else(|| GOLD.to_owned())],
         options: args.input.options(),
@@ -142,6 +140,9 @@ pub fn run(args: &DriftArgs, global: &Global) -> Result<Outcome> {
         true => Codings::empty(&codebook, GOLD),
         false => read_codings(&args.gold, &codebook, &request)?,
     };
+    let (a, b) = (corpus(args, &args.a, &codebook, by)?, corpus(args, &args.b, &codebook, by)?);
+    tell_joined(&a, &messages);
+    tell_joined(&b, &messages);
     let study = Study { args, codebook: &codebook, corpora: [&a, &b], gold: &gold };
     let (of_a, first) = study.corrected(0, None)?;
     let (of_b, second) = study.corrected(1, None)?;

@@ -22,7 +22,8 @@ use crate::corpus::{
 use crate::error::{Error, Result, nearest, shown};
 use crate::inference::fold_coder;
 use crate::prevalence::{
-    Among, FEW_CLUSTERS, Method, NoChance, Note, Request, Scores, Share, Shares, Target, shares,
+    Among, FEW_CLUSTERS, Method, NAIVE_HEADING, NoChance, Note, Request, Scores, Share, Shares,
+    Target, shares,
 };
 
 /// Values that a column to divide by has at most.
@@ -157,25 +158,25 @@ pub fn run(args: &PrevalenceArgs, global: &Global) -> Result<Outcome> {
         coders.extend((1..=*folds).map(fold_coder));
         numbers = score_columns(&codebook);
     }
-    let request = CodingsRequest { coders, keep, numbers, options: args.input.options() };
-    let corpus = read_codings(std::slice::from_ref(&args.corpus), &codebook, &request)?;
+    // Before the corpus, which takes long to read, so that what is wrong with them is said at once.
     let request = CodingsRequest {
         coders: vec![args.gold_coder.clone().unwrap_or_else(|| GOLD.to_owned())],
         options: args.input.options(),
         ..CodingsRequest::default()
     };
     let gold = read_codings(&args.gold, &codebook, &request)?;
-    tell_joined(&corpus, &messages);
-    tell_joined(&gold, &messages);
     let verified = match args.verified.is_empty() {
         true => None,
         false => {
-            let request = CodingsRequest { coders: vec![VERIFIED.to_owned()], ..request.clone() };
-            let verified = read_codings(&args.verified, &codebook, &request)?;
-            tell_joined(&verified, &messages);
-            Some(verified)
+            let request = CodingsRequest { coders: vec![VERIFIED.to_owned()], ..request };
+            Some(read_codings(&args.verified, &codebook, &request)?)
         }
     };
+    let request = CodingsRequest { coders, keep, numbers, options: args.input.options() };
+    let corpus = read_codings(std::slice::from_ref(&args.corpus), &codebook, &request)?;
+    for codings in [Some(&corpus), Some(&gold), verified.as_ref()].into_iter().flatten() {
+        tell_joined(codings, &messages);
+    }
     if is_verified {
         tell_precision(&codebook, &corpus, &gold, args.json, &messages)?;
         return Ok(Outcome::Done);
@@ -605,10 +606,10 @@ fn reason(note: Note) -> &'static str {
     }
 }
 
-/// One line for every label's share of all rows: the one to report, beside the naive one.
+/// One line for every label's share of all rows: the one to report, with the biased naive one last.
 pub(super) fn summary(found: &Shares) -> Table {
     let mut table =
-        Table::new(["tier", "label", "share", "95 % interval", "gold rows", "naive", ""]);
+        Table::new(["tier", "label", "share", "95 % interval", "gold rows", "", NAIVE_HEADING]);
     let all: Vec<&Share> =
         found.rows.iter().filter(|share| share.of == "all" && share.by.is_none()).collect();
     for share in all.iter().filter(|share| share.primary) {
@@ -621,8 +622,8 @@ pub(super) fn summary(found: &Shares) -> Table {
             percent(e.estimate),
             ends(e.lower, e.upper),
             share.n_gold.to_string(),
-            percent(naive.and_then(|naive| naive.estimate.estimate)),
             e.note.map_or(String::new(), |note| reason(note).to_owned()),
+            percent(naive.and_then(|naive| naive.estimate.estimate)),
         ]);
     }
     table
@@ -678,4 +679,43 @@ pub(super) fn text(found: &Shares) -> String {
     let sentences: Vec<String> =
         found.rows.iter().filter(|share| share.primary).map(sentence).collect();
     format!("{}\n\n{table}", sentences.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prevalence::{Counts, Estimate};
+
+    #[test]
+    fn a_summary_ends_with_the_naive_share_marked_as_biased() {
+        let share = |method, estimate, note| Share {
+            tier: "use".into(),
+            label: "yes".into(),
+            of: "all".into(),
+            by: None,
+            value: None,
+            estimate: Estimate {
+                method,
+                estimate: Some(estimate),
+                lower: None,
+                upper: None,
+                standard_error: None,
+                ess_gain: None,
+                note: Some(note),
+            },
+            primary: method != Method::Naive,
+            n_gold: 50,
+            positives: 20,
+            n_corpus: 400,
+        };
+        let rows = vec![
+            share(Method::PpiPlusPlus, 0.25, Note::FewClusters),
+            share(Method::Naive, 0.4, Note::Biased),
+        ];
+        let found = Shares { rows, counts: Counts::default(), no_chance: Vec::new() };
+        let text = summary(&found).to_string();
+        let ends = |piece: &str| text.lines().any(|line| line.ends_with(piece));
+        assert!(ends("naive (biased)") && ends("40.0 %"), "{text}");
+        assert_eq!(text.matches("naive").count(), 1, "{text}");
+    }
 }

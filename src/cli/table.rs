@@ -7,6 +7,7 @@ use std::path::Path;
 use comfy_table::{CellAlignment, ContentArrangement, presets};
 
 use crate::error::{Error, Result};
+use crate::report::{Cell, Sheet};
 
 /// A table for people; columns of figures stand to the right.
 #[derive(Clone, Debug)]
@@ -29,6 +30,16 @@ impl Table {
     /// Adds a row; a short one is filled with blanks.
     pub fn row<C: Into<String>>(&mut self, cells: impl IntoIterator<Item = C>) {
         self.rows.push(cells.into_iter().map(Into::into).collect());
+    }
+}
+
+impl From<&Sheet> for Table {
+    fn from(sheet: &Sheet) -> Self {
+        let mut table = Self::new(sheet.columns.iter().map(|(head, _)| head.as_str()));
+        for cells in &sheet.rows {
+            table.row(cells.iter().map(Cell::shown));
+        }
+        table
     }
 }
 

@@ -2,7 +2,7 @@
 //! for LLM-as-a-Judge"): whether a model agrees with people at least as well as one of them does,
 //! each of them left out in turn.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use super::paired::benjamini_yekutieli;
@@ -15,7 +15,7 @@ const RATE: f64 = 0.05;
 const LEAST_ROWS: usize = 30;
 
 /// The model in place of one person.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InPlaceOf {
     /// The person.
     pub name: String,
@@ -34,7 +34,7 @@ pub struct InPlaceOf {
 }
 
 /// The whole test of one model in one tier.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AlternativeAnnotators {
     /// What replacing a person is worth.
     pub epsilon: f64,

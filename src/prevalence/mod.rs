@@ -49,6 +49,9 @@ pub enum Target {
     Process,
 }
 
+/// The heading of shares by the model's codes as they are, wherever such shares stand.
+pub const NAIVE_HEADING: &str = "naive (biased)";
+
 /// How a share was estimated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -10,6 +10,8 @@ mod sections;
 mod sheet;
 mod study;
 
+pub use sections::annotator_sheets;
+pub use sheet::{Cell, Kind, Sheet, Shown};
 pub use study::{Found, ShareRow, Study, StudyRequest};
 
 use charts::Rasteriser;

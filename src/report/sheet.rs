@@ -29,6 +29,8 @@ pub enum Shown {
     Signed,
     /// As a whole number.
     Count,
+    /// With three decimals, or as less than the smallest of them.
+    P,
 }
 
 impl Shown {
@@ -40,6 +42,8 @@ impl Shown {
             Shown::Decimals => format!("{value:.3}"),
             Shown::Signed => format!("{value:+.3}"),
             Shown::Count => format!("{value:.0}"),
+            Shown::P if value < 0.001 => "<0.001".into(),
+            Shown::P => format!("{value:.3}"),
         }
     }
 }
@@ -74,6 +78,11 @@ impl Cell {
     /// A number of rows.
     pub fn count(value: Option<f64>) -> Self {
         Self::Figure(value, Shown::Count)
+    }
+
+    /// A p.
+    pub fn p(value: Option<f64>) -> Self {
+        Self::Figure(value, Shown::P)
     }
 
     /// The cell for people.

@@ -177,6 +177,36 @@ fn a_comparison_is_told_with_the_smallest_margin_that_its_rows_could_show() {
 }
 
 #[test]
+fn the_test_against_people_is_shown_as_compare_prints_it() {
+    let folder = study(240);
+    folder.run(&REPORT).exits(0);
+    assert!(!folder.read("study/report.html").contains("Alternative annotator test"));
+    let args = ["compare", "b.toml", "gold.csv", "--a", "ana", "--b", "bot", "--humans"];
+    let args = [&args[..], &["ana,ben,bot"]].concat();
+    let printed = folder.run(&args);
+    printed.exits(0).prints(&["winning rate", "can stand in for a person", "wins"]);
+    let ran = folder.run(&[&args[..], &["--json"]].concat());
+    folder.file("study/hosted.json", ran.exits(0).json().to_string());
+    folder.run(&[&REPORT[..], &["--force"]].concat()).exits(0);
+    let page = folder.read("study/report.html");
+    let people = folder.read("study/report/tables/annotators.csv");
+    let overall = folder.read("study/report/tables/annotators-overall.csv");
+    assert!(people.starts_with("tier,coder,in place of,n,advantage,the person's,p (BY),remark\n"));
+    assert_eq!((people.lines().count(), overall.lines().count()), (1 + 12, 1 + 4), "{people}");
+    let found = document(&folder, "study/hosted.json");
+    let bot = &found["tiers"]["use"]["alternative_annotators"]["b"];
+    let ben = &bot["humans"][1];
+    let figures = [&ben["n"], &ben["advantage"], &ben["human_advantage"], &ben["p_adjusted"]];
+    let line = figures.map(|figure| figure.as_f64().unwrap().to_string()).join(",");
+    assert!(people.contains(&format!("\nuse,bot,ben,{line},")), "{line} in {people}");
+    let advantage = format!("{:.3}", ben["advantage"].as_f64().unwrap());
+    let mean = format!("{:.3}", bot["mean_advantage"].as_f64().unwrap());
+    for shown in ["epsilon 0.2: person by person", &advantage, &mean] {
+        assert!(page.contains(shown) && printed.stdout.contains(shown), "{shown}");
+    }
+}
+
+#[test]
 fn two_corpora_are_told_with_how_well_their_texts_are_told_apart() {
     let folder = study(120);
     let other: String = (0..60)
@@ -205,6 +235,32 @@ fn two_corpora_are_told_with_how_well_their_texts_are_told_apart() {
     assert!(page.contains("first nor of the second") && page.contains("none between the ages"));
     let corpora = folder.read("study/report/tables/drift-corpora.csv");
     assert!(corpora.contains("\nfirst,120,") && corpora.contains("\nsecond,60,"), "{corpora}");
+}
+
+#[test]
+fn shares_that_nothing_corrects_stand_last_and_are_marked_as_biased() {
+    let folder = study(240);
+    folder.run(&REPORT).exits(0);
+    for (table, heads) in [
+        ("tables/shares", "naive (biased)"),
+        ("tables/codes", "of all (biased),of those asked (biased)"),
+        ("tables/drift", "naive first (biased),naive second (biased)"),
+        ("figures/shares-use", "naive (biased)"),
+        ("figures/topics-by-use", "naive (biased)"),
+        ("figures/use-by-month-uncorrected", "naive (biased)"),
+        ("figures/drift", "naive first (biased),naive second (biased)"),
+    ] {
+        let table = folder.read(&format!("study/report/{table}.csv"));
+        let head = table.lines().next().unwrap();
+        assert!(head.ends_with(heads) && head.matches("naive").count() < 3, "{head}");
+    }
+    // Neither corpus of the comparison has gold: what is drawn is no corrected share.
+    let drawn = folder.read("study/report/figures/drift.csv");
+    assert!(drawn.lines().skip(1).all(|line| line.contains(",,,,,")), "{drawn}");
+    let chart = folder.read("study/report/figures/drift.svg");
+    assert!(chart.contains("second, naive (biased)"), "{chart}");
+    let page = folder.read("study/report.html");
+    assert!(!page.contains(">naive<") && page.contains(">naive (biased)<"));
 }
 
 #[test]

@@ -102,6 +102,21 @@ fn strata_without_a_chance_leave_the_target_and_are_named() {
 }
 
 #[test]
+fn gold_that_cannot_be_read_is_refused_before_the_corpus_is_read() {
+    let folder = usual("", |_| String::new());
+    // Whoever reads this corpus ends with 3.
+    folder.file("c.csv", "id,use,topics\n1,\"yes,a\n");
+    folder.file("g.ods", folder.read("g.csv"));
+    let refused = |args: &[&str]| {
+        folder.run(args).exits(2).says(&["g.ods", "--format"]).keeps_quiet_about("quote");
+    };
+    refused(&["prevalence", "b.toml", "c.csv", "--gold", "g.ods", "--design", "srs"]);
+    refused(&[&ARGS[..], &["--design", "srs", "--verified", "g.ods"]].concat());
+    refused(&["drift", "b.toml", "c.csv", "c.csv", "--gold", "g.ods"]);
+    folder.run(&ARGS).exits(3).says(&["quote"]);
+}
+
+#[test]
 fn verified_codes_enter_beside_blind_gold_of_rows_not_proposed() {
     // The model proposes 100 of 400; four in five are right, and it misses one in ten of the others.
     let truth =

@@ -3,7 +3,7 @@
 use super::{DriftArgs, Found, LabelDrift, NO_AGES, Standard};
 use crate::cli::table::{Table, figure, percent};
 use crate::evaluation::drift::ShareDifference;
-use crate::prevalence::{Method, Part, Share};
+use crate::prevalence::{Method, NAIVE_HEADING, Part, Share};
 
 pub fn text(args: &DriftArgs, found: &Found) -> String {
     let mut table = Table::new([
@@ -15,8 +15,8 @@ pub fn text(args: &DriftArgs, found: &Found) -> String {
         "p (Holm)",
         "p of the margin (Holm)",
         "",
-        "naive A",
-        "naive B",
+        "naive A (biased)",
+        "naive B (biased)",
     ]);
     for label in &found.labels {
         table.row([
@@ -130,7 +130,7 @@ fn mix(args: &DriftArgs, found: &Found) -> String {
             label.label.clone(),
             part(&split.within),
             part(&split.mix),
-            if split.corrected { "" } else { "naive" }.to_owned(),
+            if split.corrected { "" } else { NAIVE_HEADING }.to_owned(),
         ]);
     }
     let standard = match args.standardise_to {
@@ -159,7 +159,7 @@ fn standard_table(standard: Standard, labels: &[LabelDrift]) -> String {
             ends(&own.a),
             ends(&own.b),
             own.difference.as_ref().map_or_else(String::new, points),
-            if naive(&own.a) || naive(&own.b) { "naive" } else { "" }.to_owned(),
+            if naive(&own.a) || naive(&own.b) { NAIVE_HEADING } else { "" }.to_owned(),
         ]);
     }
     format!("with one mix, over what both have:\n{table}\n")

@@ -6,6 +6,7 @@ use super::{Figure, Section, slug};
 use crate::codebook::{Codebook, TierKind};
 use crate::corpus::{Answer, Codings, Patterns};
 use crate::error::Result;
+use crate::prevalence::NAIVE_HEADING;
 use crate::report::charts::{Branch, HeatMap, heat_map, tree};
 use crate::report::sheet::{Cell, Kind, Sheet};
 use crate::report::study::Study;
@@ -20,7 +21,8 @@ pub(super) fn section(study: &Study, warning: Option<&str>) -> Result<Section> {
     };
     let codings = &found.content.codings;
     section.lead.push(format!(
-        "{} comments as the model coded them, its errors included: these counts are not corrected.",
+        "{} comments as the model coded them, its errors included: these counts are not corrected, and \
+         shares made of them are biased.",
         codings.rows()
     ));
     let source = [found.path.as_str()];
@@ -65,8 +67,8 @@ fn counts(codebook: &Codebook, codings: &Codings, source: &[&str]) -> Sheet {
         ("tier", Kind::Text),
         ("label", Kind::Text),
         ("comments", Kind::Figure),
-        ("of all", Kind::Figure),
-        ("of those asked", Kind::Figure),
+        ("of all (biased)", Kind::Figure),
+        ("of those asked (biased)", Kind::Figure),
     ];
     let caption = "Codes of the corpus, not corrected for the model's errors";
     let mut sheet = Sheet::new("codes", caption, &columns, source);
@@ -225,13 +227,16 @@ fn crossed(
         warning,
     })?;
     let name = format!("{}-by-{}", slug(&rows.name), slug(&columns.name));
-    let title = format!("{} by {}, in per cent of the comments asked", rows.name, columns.name);
+    let title = format!(
+        "{} by {}: {NAIVE_HEADING}, in per cent of the comments asked",
+        rows.name, columns.name
+    );
     let kinds = [
         (rows.name.as_str(), Kind::Text),
         (columns.name.as_str(), Kind::Text),
         ("comments", Kind::Figure),
         ("asked", Kind::Figure),
-        ("share", Kind::Figure),
+        (NAIVE_HEADING, Kind::Figure),
     ];
     let mut data = Sheet::new(&name, &title, &kinds, source);
     let mut highest = (0.0, String::new());

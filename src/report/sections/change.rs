@@ -7,6 +7,7 @@ use super::{Figure, Section, distinct, drift, slug};
 use crate::codebook::Codebook;
 use crate::corpus::Codings;
 use crate::error::Result;
+use crate::prevalence::NAIVE_HEADING;
 use crate::report::charts::{IntervalRow, Intervals, Line, Lines, intervals, lines};
 use crate::report::sheet::{Cell, Kind, Sheet, Shown};
 use crate::report::study::{Found, ShareRow, Study};
@@ -193,7 +194,7 @@ struct Divided<'a> {
 
 /// Lines where the values follow each other in time, rows with intervals where they do not.
 fn figure(of: &Divided, series: Series, warning: Option<&str>) -> Result<Option<Figure>> {
-    let corrected = if of.is_corrected { "corrected" } else { "the model's codes, not corrected" };
+    let corrected = if of.is_corrected { "corrected" } else { NAIVE_HEADING };
     let name = format!(
         "{}-by-{}{}",
         slug(of.tier),
@@ -201,21 +202,24 @@ fn figure(of: &Divided, series: Series, warning: Option<&str>) -> Result<Option<
         if of.is_corrected { "" } else { "-uncorrected" }
     );
     let title = format!("{} by {}: {corrected}", of.tier, of.column);
-    let kinds = [
-        ("label", Kind::Text),
-        (of.column, Kind::Text),
-        ("share", Kind::Figure),
-        ("95 % interval", Kind::Interval),
-    ];
+    let mut kinds = vec![("label", Kind::Text), (of.column, Kind::Text)];
+    match of.is_corrected {
+        true => kinds.extend([("share", Kind::Figure), ("95 % interval", Kind::Interval)]),
+        false => kinds.push((NAIVE_HEADING, Kind::Figure)),
+    }
     let mut data = Sheet::new(&name, &title, &kinds, &[of.source]);
     for (label, points) in &series {
         for (value, point) in of.names.iter().zip(points) {
-            data.rows.push(vec![
+            let mut cells = vec![
                 Cell::text(label.as_str()),
                 Cell::text(value.as_str()),
                 Cell::percent(point.map(|point| point.share)),
-                Cell::Interval(point.and_then(|point| point.bounds), Shown::Percent),
-            ]);
+            ];
+            if of.is_corrected {
+                let bounds = point.and_then(|point| point.bounds);
+                cells.push(Cell::Interval(bounds, Shown::Percent));
+            }
+            data.rows.push(cells);
         }
     }
     let mean =

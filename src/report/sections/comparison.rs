@@ -1,9 +1,12 @@
 //! Two coders, say the model and a hosted one, against gold on the same comments.
 
+use serde::Deserialize;
 use serde_json::Value;
 
+use super::annotators::{Tested, annotator_sheets};
 use super::{Figure, Section, bounds, entries, number, words};
 use crate::error::Result;
+use crate::evaluation::alternative_annotators::AlternativeAnnotators;
 use crate::report::charts::{IntervalRow, Intervals, intervals};
 use crate::report::sheet::{Cell, Kind, Sheet, Shown};
 use crate::report::study::{Found, Study};
@@ -24,8 +27,30 @@ pub(super) fn section(study: &Study, warning: Option<&str>) -> Result<Section> {
         section.figures.push(chart(found, &suffix, (a, b), margin, warning)?);
         section.sheets.push(tiers(found, &suffix, (a, b)));
         section.sheets.push(labels(found, &suffix, (a, b)));
+        let tested = annotators(found, (a, b));
+        if !tested.is_empty() {
+            section.lead.push(format!(
+                "Whether {a} or {b} could stand in for a person: advantage is the share of comments on \
+                 which the coder agrees with the other people at least as well as the person does, beside \
+                 the person's own such share. A coder wins where its share is shown not to fall short by \
+                 epsilon; p is adjusted over people by Benjamini and Yekutieli's method.",
+            ));
+        }
+        section.sheets.extend(annotator_sheets(&tested, &suffix, &[&found.path]));
     }
     Ok(section)
+}
+
+/// The alternative annotator test of both coders in every tier that it was made of.
+fn annotators<'a>(found: &'a Found<Value>, (a, b): (&'a str, &'a str)) -> Vec<Tested<'a>> {
+    let of_tier = |(tier, own): (&'a str, &'a Value)| {
+        let test = |(coder, side): (&'a str, &str)| {
+            let result = AlternativeAnnotators::deserialize(&own["alternative_annotators"][side]);
+            Some((tier, coder, result.ok()?))
+        };
+        [(a, "a"), (b, "b")].into_iter().filter_map(test).collect::<Vec<_>>()
+    };
+    entries(&found.content, &["tiers"]).into_iter().flat_map(of_tier).collect()
 }
 
 /// What the test with a margin says, or that none was named.
@@ -146,11 +171,11 @@ fn tiers(found: &Found<Value>, suffix: &str, (a, b): (&str, &str)) -> Sheet {
             Cell::figure(number(own, &["b", "macro_f1"])),
             Cell::Figure(number(own, &["macro_f1_difference", "value"]), Shown::Signed),
             Cell::Interval(bounds(own, &["macro_f1_difference"]), Shown::Signed),
-            Cell::figure(number(own, &["macro_f1_difference", "p_holm"])),
+            Cell::p(number(own, &["macro_f1_difference", "p_holm"])),
             Cell::figure(number(own, &["smallest_margin"])),
             Cell::figure(number(own, &["a", "accuracy"])),
             Cell::figure(number(own, &["b", "accuracy"])),
-            Cell::figure(number(own, &["mcnemar", "p_holm"])),
+            Cell::p(number(own, &["mcnemar", "p_holm"])),
             Cell::text(if assumes { "McNemar assumes independent rows" } else { "" }),
         ]);
     }
@@ -182,7 +207,7 @@ fn labels(found: &Found<Value>, suffix: &str, (a, b): (&str, &str)) -> Sheet {
                 Cell::figure(number(own, &["b", "labels", label, "f1"])),
                 Cell::Figure(number(difference, &["value"]), Shown::Signed),
                 Cell::Interval(bounds(difference, &[]), Shown::Signed),
-                Cell::figure(number(difference, &["p_holm"])),
+                Cell::p(number(difference, &["p_holm"])),
             ]);
         }
     }

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::{Figure, Section, bounds, entries, number, words};
 use crate::error::Result;
+use crate::prevalence::NAIVE_HEADING;
 use crate::report::charts::{IntervalRow, Intervals, intervals};
 use crate::report::sheet::{Cell, Kind, Sheet, Shown};
 use crate::report::study::Found;
@@ -147,13 +148,22 @@ fn stability(found: &Found<Value>, suffix: &str) -> Sheet {
     sheet
 }
 
+/// The columns of shares that nothing corrected; they stand last.
+const NAIVE: [(&str, Kind); 2] =
+    [("naive first (biased)", Kind::Figure), ("naive second (biased)", Kind::Figure)];
+
 fn labels(found: &Found<Value>) -> Vec<&Value> {
     found.content["labels"].as_array().map_or_else(Vec::new, |rows| rows.iter().collect())
 }
 
-/// The share by gold, or the model's own where the corpus has no gold.
-fn share(row: &Value, side: &str) -> Option<f64> {
-    number(row, &[side, "estimate"]).or_else(|| number(row, &[&format!("naive_{side}")]))
+/// A side's share corrected by gold.
+fn corrected(row: &Value, side: &str) -> Option<f64> {
+    number(row, &[side, "estimate"])
+}
+
+/// A side's share as the model's codes alone would claim it.
+fn naive(row: &Value, side: &str) -> Option<f64> {
+    number(row, &[&format!("naive_{side}")])
 }
 
 fn shares(found: &Found<Value>, suffix: &str) -> Sheet {
@@ -165,24 +175,24 @@ fn shares(found: &Found<Value>, suffix: &str) -> Sheet {
         ("difference", Kind::Figure),
         ("95 % interval", Kind::Interval),
         ("p (Holm)", Kind::Figure),
-        ("naive first", Kind::Figure),
-        ("naive second", Kind::Figure),
         ("verdict", Kind::Text),
+        NAIVE[0],
+        NAIVE[1],
     ];
-    let caption = "Two corpora compared: corrected shares, and the model's own";
+    let caption = "Two corpora compared: corrected shares, and naive ones";
     let mut sheet = Sheet::new(format!("drift{suffix}"), caption, &columns, &[&found.path]);
     for row in labels(found) {
         sheet.rows.push(vec![
             Cell::text(words(row, &["tier"])),
             Cell::text(words(row, &["label"])),
-            Cell::percent(number(row, &["a", "estimate"])),
-            Cell::percent(number(row, &["b", "estimate"])),
+            Cell::percent(corrected(row, "a")),
+            Cell::percent(corrected(row, "b")),
             Cell::Figure(number(row, &["difference", "value"]), Shown::Signed),
             Cell::Interval(bounds(row, &["difference"]), Shown::Signed),
             Cell::figure(number(row, &["p_holm"])),
-            Cell::percent(number(row, &["naive_a"])),
-            Cell::percent(number(row, &["naive_b"])),
             Cell::text(words(row, &["verdict"]).replace('_', " ")),
+            Cell::percent(naive(row, "a")),
+            Cell::percent(naive(row, "b")),
         ]);
     }
     sheet
@@ -198,10 +208,22 @@ fn chart(found: &Found<Value>, suffix: &str, warning: Option<&str>) -> Result<Fi
         ("first", Kind::Figure),
         ("second", Kind::Figure),
         ("95 % interval of the second", Kind::Interval),
+        NAIVE[0],
+        NAIVE[1],
     ];
     let mut data = Sheet::new(&name, &title, &kinds, &[&found.path]);
+    let mut is_naive = [false; 2];
     for row in labels(found) {
-        let (first, second) = (share(row, "a"), share(row, "b"));
+        let own = SIDES.map(|(side, _)| corrected(row, side));
+        // Of a corpus without gold there is no other share than the naive one.
+        let uncorrected = [0, 1].map(|at| match own[at] {
+            Some(_) => None,
+            None => naive(row, SIDES[at].0),
+        });
+        let [first, second] = [0, 1].map(|at| own[at].or(uncorrected[at]));
+        for (is_naive, share) in is_naive.iter_mut().zip(uncorrected) {
+            *is_naive |= share.is_some();
+        }
         let ends = bounds(row, &["b"]);
         rows.push(IntervalRow {
             label: words(row, &["label"]).to_owned(),
@@ -214,18 +236,24 @@ fn chart(found: &Found<Value>, suffix: &str, warning: Option<&str>) -> Result<Fi
         data.rows.push(vec![
             Cell::text(words(row, &["tier"])),
             Cell::text(words(row, &["label"])),
-            Cell::percent(first),
-            Cell::percent(second),
+            Cell::percent(own[0]),
+            Cell::percent(own[1]),
             Cell::Interval(ends, Shown::Percent),
+            Cell::percent(uncorrected[0]),
+            Cell::percent(uncorrected[1]),
         ]);
     }
+    let [first, second] = [0, 1].map(|at| match is_naive[at] {
+        true => format!("{}, {NAIVE_HEADING}", SIDES[at].1),
+        false => SIDES[at].1.to_owned(),
+    });
     let chart = intervals(&Intervals {
         rows: &rows,
         range: (0.0, 0.0001),
         is_percent: true,
         axis: "share of comments",
         marks: &[],
-        legend: Some(("second", "first")),
+        legend: Some((&second, &first)),
         warning,
     })?;
     let gap = |row: &IntervalRow| row.value.zip(row.beside).map_or(0.0, |(b, a)| (b - a).abs());

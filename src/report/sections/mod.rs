@@ -2,6 +2,7 @@
 
 mod accuracy;
 mod agreement;
+mod annotators;
 mod answers;
 mod change;
 mod comparison;
@@ -11,6 +12,7 @@ mod examples;
 mod shares;
 mod training;
 
+pub use annotators::annotator_sheets;
 pub use examples::examples;
 pub use shares::{headline, primary};
 

@@ -2,6 +2,7 @@
 
 use super::{Figure, Section, distinct, slug};
 use crate::error::Result;
+use crate::prevalence::NAIVE_HEADING;
 use crate::report::charts::{IntervalRow, Intervals, intervals};
 use crate::report::sheet::{Cell, Kind, Sheet, Shown};
 use crate::report::study::{Found, ShareRow, Study};
@@ -62,11 +63,11 @@ pub(super) fn section(study: &Study, warning: Option<&str>) -> Result<Section> {
         ("among", Kind::Text),
         ("share", Kind::Figure),
         ("95 % interval", Kind::Interval),
-        ("naive", Kind::Figure),
         ("gold rows", Kind::Figure),
         ("gain", Kind::Figure),
         ("method", Kind::Text),
         ("remark", Kind::Text),
+        (NAIVE_HEADING, Kind::Figure),
     ];
     let sources = [found.path.as_str()];
     let table = |name: &str, caption: &str, rows: &[&ShareRow]| {
@@ -79,19 +80,19 @@ pub(super) fn section(study: &Study, warning: Option<&str>) -> Result<Section> {
                 Cell::text(row.of.as_str()),
                 Cell::percent(row.estimate),
                 Cell::Interval(row.bounds, Shown::Percent),
-                Cell::percent(own_naive),
                 Cell::count(row.n_gold),
                 Cell::figure(row.gain),
                 Cell::text(method(&row.method)),
                 Cell::text(row.note.replace('_', " ")),
+                Cell::percent(own_naive),
             ]);
         }
         sheet
     };
     section.lead.push(
         "Shares are corrected for the model's errors by the comments that people coded; the naive share \
-         is what the model's codes alone would claim. Gain says how many times more comments people \
-         would have to code to know the share as well without the model."
+         is what the model's codes alone would claim, biased by these errors. Gain says how many times \
+         more comments people would have to code to know the share as well without the model."
             .into(),
     );
     for tier in distinct(rows.iter().map(|row| row.tier.as_str())) {
@@ -117,7 +118,7 @@ pub(super) fn section(study: &Study, warning: Option<&str>) -> Result<Section> {
             is_percent: true,
             axis: "share of all comments",
             marks: &[],
-            legend: Some(("corrected, 95 %", "naive")),
+            legend: Some(("corrected, 95 %", NAIVE_HEADING)),
             warning,
         })?;
         let name = format!("shares-{}", slug(tier));
