@@ -39,7 +39,7 @@ impl Resampler {
     pub fn new(pattern: &[u32], parts: Parts, groups: Option<&[u32]>, seed: u64) -> Self {
         let (profiles, units) = match groups {
             None => {
-                let mut units = vec![0u64; parts.len()];
+                let mut units = vec![0u64; parts.patterns()];
                 pattern.iter().for_each(|p| units[*p as usize] += 1);
                 (parts, units)
             }

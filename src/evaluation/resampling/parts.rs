@@ -33,7 +33,7 @@ impl Parts {
     }
 
     /// How many patterns there are.
-    pub fn len(&self) -> usize {
+    pub fn patterns(&self) -> usize {
         self.starts.len() - 1
     }
 
