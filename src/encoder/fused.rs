@@ -3,6 +3,7 @@
 
 mod attention;
 mod calibration;
+mod companions;
 mod depths;
 mod maps;
 mod passes;
@@ -11,6 +12,7 @@ mod shares;
 pub use calibration::{calibrate, quantised_shapes};
 
 use std::cell::RefCell;
+use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 
@@ -140,7 +142,7 @@ impl FusedBert {
     ///
     /// # Errors
     /// If an id or a length lies outside the tables.
-    pub fn states(&self, batch: &PackedBatch) -> Result<Tensor> {
+    pub fn states(self: &Arc<Self>, batch: &PackedBatch) -> Result<Tensor> {
         let shape = (batch.ids.len(), self.hidden);
         self.with_states(batch, |states| Ok(Tensor::from_slice(states, shape, &Device::Cpu)?))
     }
@@ -149,7 +151,7 @@ impl FusedBert {
     ///
     /// # Errors
     /// As [`FusedBert::states`].
-    pub fn pooled(&self, batch: &PackedBatch, pooling: Pooling) -> Result<Tensor> {
+    pub fn pooled(self: &Arc<Self>, batch: &PackedBatch, pooling: Pooling) -> Result<Tensor> {
         let (windows, hidden) = (batch.segments.len(), self.hidden);
         self.with_states(batch, |states| {
             let pooled = pool_rows(states, hidden, &batch.segments, pooling);
@@ -158,22 +160,8 @@ impl FusedBert {
     }
 
     fn with_states<T>(
-        &self,
+        self: &Arc<Self>,
         batch: &PackedBatch,
-        use_them: impl FnOnce(&[f32]) -> Result<T>,
-    ) -> Result<T> {
-        self.compute(batch, &|_, _, _, _| (), use_them)
-    }
-
-    /// Shows the rows that enter each map.
-    fn watch(&self, batch: &PackedBatch, watcher: Watcher) -> Result<()> {
-        self.compute(batch, watcher, |_| Ok(()))
-    }
-
-    fn compute<T>(
-        &self,
-        batch: &PackedBatch,
-        watcher: Watcher,
         use_them: impl FnOnce(&[f32]) -> Result<T>,
     ) -> Result<T> {
         BUFFERS.with_borrow_mut(|Buffers { states, rest }| {
@@ -184,15 +172,38 @@ impl FusedBert {
                 true => rayon::current_num_threads().min(tokens / SHARE_ROWS).max(1),
                 false => 1,
             };
-            in_shares(shares, states, tokens, rest, |share, buffers| {
-                self.rows(&batch.segments, share, buffers, watcher);
+            let (encoder, segments) = (Arc::clone(self), batch.segments.clone());
+            in_shares(shares, states, tokens, rest, move |share, buffers| {
+                encoder.rows(&segments, share, buffers, &|_, _, _, _| ());
             });
             use_them(states)
         })
     }
 
+    /// Shows the rows that enter each map, and the states at the end.
+    fn watch<T>(
+        &self,
+        batch: &PackedBatch,
+        watcher: Watcher,
+        use_them: impl FnOnce(&[f32]) -> T,
+    ) -> Result<T> {
+        BUFFERS.with_borrow_mut(|Buffers { states, rest }| {
+            let tokens = batch.ids.len();
+            let states = room(states, tokens * self.hidden);
+            self.embed(batch, states)?;
+            self.rows(&batch.segments, &mut Share::whole(states, tokens), rest, watcher);
+            Ok(use_them(states))
+        })
+    }
+
     /// Takes some rows of embeddings through all layers.
-    fn rows(&self, segments: &Segments, mut share: Share, buffers: &mut RowBuffers, show: Watcher) {
+    fn rows(
+        &self,
+        segments: &Segments,
+        share: &mut Share,
+        buffers: &mut RowBuffers,
+        show: Watcher,
+    ) {
         let (level, shape, hidden) = (self.level, self.shape, self.hidden);
         let (rows, tokens) = (share.rows.clone(), share.tokens);
         let RowBuffers { attention, context, sums, wide, scratch, operand } = buffers;
@@ -207,7 +218,7 @@ impl FusedBert {
         for (at, layer) in self.layers.iter().enumerate() {
             show(at, Part::Attention, share.states, hidden);
             layer.attention.multiply(share.states, operand, &mut attention[own.clone()]);
-            share.exchange(attention, width);
+            share.exchange(attention, width, shape.row()..width);
             attend(level, shape, segments, &rows, attention, context, scratch);
             operand.load(context, &layer.context);
             show(at, Part::Context, context, shape.row());

@@ -161,10 +161,14 @@ pub fn calibrate(
     let seen: Mutex<BTreeMap<(usize, Part), Inputs>> = Mutex::default();
     // One after another, so that sums do not depend on the number of threads.
     for batch in batches {
-        encoder.watch(batch, &|layer, part, rows, width| {
-            let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-            seen.entry((layer, part)).or_default().add(rows, width);
-        })?;
+        encoder.watch(
+            batch,
+            &|layer, part, rows, width| {
+                let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+                seen.entry((layer, part)).or_default().add(rows, width);
+            },
+            |_| (),
+        )?;
     }
     let names = config.names();
     let seen = seen.into_inner().unwrap_or_else(PoisonError::into_inner);

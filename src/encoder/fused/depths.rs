@@ -31,18 +31,13 @@ impl FusedBert {
                 vector[own.clone()].copy_from_slice(mean);
             }
         };
-        // Threads that share its rows would each show a part.
-        let batch = PackedBatch { alone: false, ..batch.clone() };
         // What enters the queries of a layer are the states after the one before it.
         let shown = |layer: usize, part: Part, rows: &[f32], _: usize| {
             if part == Part::Attention {
                 note(layer, rows);
             }
         };
-        self.compute(&batch, &shown, |states| {
-            note(depth, states);
-            Ok(())
-        })?;
+        self.watch(batch, &shown, |states| note(depth, states))?;
         Ok(vectors.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 }
