@@ -51,9 +51,15 @@ struct Product {
     b: *const Line,
     b_strip: usize,
     bias: *const f32,
+    /// Whether its tiles fetch what the next tiles take.
+    fetches: bool,
 }
 
 impl Part for Product {
+    fn fetching(self) -> Self {
+        Self { fetches: true, ..self }
+    }
+
     unsafe fn moved(&self, rows: usize, strips: usize) -> Self {
         // SAFETY: the caller keeps the part within the matrices.
         unsafe {
@@ -106,6 +112,7 @@ pub fn multiply(
         b: weights.lines.as_ptr(),
         b_strip: pairs,
         bias: bias.as_ptr(),
+        fetches: false,
     };
     let target = Target { values: y.as_mut_ptr(), row: outputs };
     // SAFETY: the assertion keeps every entry that the tiles reach within the slices, of which `y`

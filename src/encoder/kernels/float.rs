@@ -49,9 +49,15 @@ struct Product {
     b_row: usize,
     b_strip: usize,
     start: *const f32,
+    /// Whether its tiles fetch what the next tiles take.
+    fetches: bool,
 }
 
 impl Part for Product {
+    fn fetching(self) -> Self {
+        Self { fetches: true, ..self }
+    }
+
     unsafe fn moved(&self, rows: usize, strips: usize) -> Self {
         // SAFETY: the caller keeps the part within the matrices.
         unsafe {
@@ -106,6 +112,7 @@ pub fn multiply(
         b_row: STRIP,
         b_strip: STRIP * inputs,
         start: bias.as_ptr(),
+        fetches: false,
     };
     let target = Target { values: y.as_mut_ptr(), row: outputs };
     // SAFETY: the assertion keeps every entry that the tiles reach within the slices, of which `y`
@@ -155,6 +162,7 @@ pub fn multiply_views(
         b_row: b.row,
         b_strip: STRIP,
         start: std::ptr::null(),
+        fetches: false,
     };
     let target = Target { values: c.as_mut_ptr(), row: c_row };
     // SAFETY: the assertions keep every entry that the tiles reach within the slices, of which `c`

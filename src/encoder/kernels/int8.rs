@@ -105,9 +105,15 @@ struct Product {
     bias: *const f32,
     /// Whether the product is added to what is there.
     adds: bool,
+    /// Whether its tiles fetch what the next tiles take.
+    fetches: bool,
 }
 
 impl Part for Product {
+    fn fetching(self) -> Self {
+        Self { fetches: true, ..self }
+    }
+
     unsafe fn moved(&self, rows: usize, strips: usize) -> Self {
         // SAFETY: the caller keeps the part within the matrices.
         unsafe {
@@ -196,6 +202,7 @@ fn multiply_by(
             b_sums: weights.sums.as_ptr(),
             bias: bias.as_ptr(),
             adds: group > 0,
+            fetches: false,
         }
     };
     let target = Target { values: y.as_mut_ptr(), row: outputs };

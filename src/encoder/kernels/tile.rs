@@ -30,6 +30,10 @@ pub trait Part: Copy {
     /// # Safety
     /// The part must lie within the matrices.
     unsafe fn moved(&self, rows: usize, strips: usize) -> Self;
+
+    /// The same, whose tile also fetches the right side of the next strips into a near cache: the first
+    /// tile of some strips does so, for all that come after it.
+    fn fetching(self) -> Self;
 }
 
 /// Where a part of a product goes.
@@ -84,7 +88,10 @@ pub unsafe fn multiply<P: Part>(
             // SAFETY: rows and strips lie within the product, as the caller says; a strip that is
             // not whole goes to a buffer first.
             unsafe {
-                let part = |group| of(group).moved(row, strip);
+                let part = |group| {
+                    let part = of(group).moved(row, strip);
+                    if block == 0 { part.fetching() } else { part }
+                };
                 let target = Target { values: target.at(row, strip * STRIP), ..target };
                 let tile = tiles[height - 1][width - 1];
                 if strip < whole_strips {

@@ -28,6 +28,13 @@ unsafe fn tile<const M: usize, const N: usize>(p: &Product, c: Target) {
             for n in 0..N {
                 b[n] = _mm512_loadu_si512(p.b.add(k + n * p.b_strip).cast());
             }
+            if p.fetches {
+                for n in 0..N {
+                    // Beyond the weights it is nothing.
+                    let next = p.b.wrapping_add(k + (N + n) * p.b_strip);
+                    _mm_prefetch::<_MM_HINT_T1>(next.cast());
+                }
+            }
             for r in 0..M {
                 let a = pairs(_mm512_set1_epi32((*p.a.add(r * p.a_row + k)).cast_signed()));
                 for n in 0..N {

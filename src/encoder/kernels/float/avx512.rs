@@ -29,6 +29,13 @@ unsafe fn tile<const M: usize, const N: usize>(p: &Product, c: Target) {
             for n in 0..N {
                 b[n] = _mm512_loadu_ps(p.b.add(k * p.b_row + n * p.b_strip));
             }
+            if p.fetches {
+                for n in 0..N {
+                    // Beyond the weights it is nothing.
+                    let next = p.b.wrapping_add(k * p.b_row + (N + n) * p.b_strip);
+                    _mm_prefetch::<_MM_HINT_T1>(next.cast());
+                }
+            }
             for r in 0..M {
                 let a = _mm512_set1_ps(*p.a.add(r * p.a_row + k));
                 for n in 0..N {

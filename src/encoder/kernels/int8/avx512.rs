@@ -20,9 +20,13 @@ unsafe fn tile<const M: usize, const N: usize>(p: &Product, c: Target) {
             let mut b = [_mm512_setzero_si512(); N];
             for n in 0..N {
                 b[n] = _mm512_loadu_si512(p.b.add(k + n * p.b_strip).cast());
-                // What the next tile of these rows takes; beyond the weights it is nothing.
-                let next = p.b.wrapping_add(k + (N + n) * p.b_strip);
-                _mm_prefetch::<_MM_HINT_T0>(next.cast());
+            }
+            if p.fetches {
+                for n in 0..N {
+                    // Beyond the weights it is nothing.
+                    let next = p.b.wrapping_add(k + (N + n) * p.b_strip);
+                    _mm_prefetch::<_MM_HINT_T1>(next.cast());
+                }
             }
             for r in 0..M {
                 let a = p.a.add(r * p.a_row + 4 * k).cast::<i32>().read_unaligned();
