@@ -19,7 +19,7 @@ use crate::evaluation::comparison::{
     Compared, Difference, Primary, Request, TierComparison, compare,
 };
 use crate::evaluation::view::ByName;
-use crate::report::annotator_sheets;
+use crate::report::{Shown, annotator_sheets};
 
 /// Compares two coders with gold on the same rows: say Confide and GPT-4o
 #[derive(Debug, Args)]
@@ -220,11 +220,7 @@ fn data_digest(codings: &Codings) -> String {
 }
 
 fn p(value: Option<f64>) -> String {
-    match value {
-        None => String::new(),
-        Some(p) if p < 0.001 => "<0.001".into(),
-        Some(p) => format!("{p:.3}"),
-    }
+    value.map_or_else(String::new, |p| Shown::P.text(Some(p)))
 }
 
 fn difference(d: &Difference) -> String {

@@ -284,6 +284,11 @@ fn of_tier(
     }
 }
 
+/// How far the one coder's figure is above the other's.
+fn gap([a, b]: &Both, figure: impl Fn(&Scores) -> Option<f64>) -> Option<f64> {
+    figure(a).zip(figure(b)).map(|(a, b)| a - b)
+}
+
 /// All that was drawn of one tier.
 struct Draws {
     tally: Tally,
@@ -309,10 +314,7 @@ impl Draws {
 
     /// The interval and the p of a difference of figures.
     fn difference(&self, asked: bool, figure: impl Fn(&Scores) -> Option<f64>) -> Difference {
-        let of = |views: &Vec<Both>| {
-            let [a, b] = &views[usize::from(asked)];
-            figure(a).zip(figure(b)).map(|(a, b)| a - b)
-        };
+        let of = |views: &Vec<Both>| gap(&views[usize::from(asked)], &figure);
         let Some(value) = of(&self.observed) else { return Difference::default() };
         let ends = varying_interval(self.resampled.iter().map(of));
         // Sums in another order differ in the last places.
@@ -369,10 +371,7 @@ impl Draws {
     /// The one-sided 95 % lower bound of the difference.
     fn lower_bound(&self, asked: bool, of_accuracy: bool) -> Option<f64> {
         let figure = |s: &Scores| if of_accuracy { s.accuracy } else { s.macro_f1 };
-        let of = |views: &Vec<Both>| {
-            let [a, b] = &views[usize::from(asked)];
-            figure(a).zip(figure(b)).map(|(a, b)| a - b)
-        };
+        let of = |views: &Vec<Both>| gap(&views[usize::from(asked)], figure);
         let mut draws: Vec<f64> = self.resampled.iter().filter_map(of).collect();
         draws.sort_by(f64::total_cmp);
         (!draws.is_empty()).then(|| quantile(&draws, 0.05))
