@@ -14,8 +14,8 @@ use confide::corpus::{GoldRow, ReadOptions, Split, read_gold};
 use confide::encoder::{Compute, EncoderConfig, ModelFiles, Parameters, Tokens};
 use confide::heads::lexical::NGrams;
 use confide::training::{
-    EpochRecord, Example, Examples, FittedStart, Observer, Randomness, Recipe, RunFolder, Score,
-    Start, TextLogits, initial_heads, train,
+    EpochRecord, Example, Examples, FittedStart, Objective, Observer, Randomness, Recipe,
+    RunFolder, Score, Start, TextLogits, initial_heads, train,
 };
 use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 
@@ -113,6 +113,7 @@ impl Material {
             examples: self.examples.clone(),
             heads: &self.heads,
             recipe: &self.recipe,
+            objective: Objective::Codes,
             randomness: self.randomness,
             run: &run,
             tensorboard: false,

@@ -30,7 +30,8 @@ PEERS = REPOSITORY / "benches/peers"
 DATA = REPOSITORY / "data/therapy-comments"
 CODEBOOK = "llm-mental-health"
 
-RECIPE = """epochs = {epochs}
+RECIPE = """members = 1
+epochs = {epochs}
 patience = {epochs}
 batch_rows = {batch}
 batch_tokens = 1000000

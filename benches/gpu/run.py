@@ -33,7 +33,8 @@ DATA = REPOSITORY / "data/therapy-comments"
 MINILM = REPOSITORY / "models/minilm"
 CODEBOOK = str(REPOSITORY / "configs/codebooks/llm-mental-health.toml")
 
-RECIPE = """epochs = {epochs}
+RECIPE = """members = 1
+epochs = {epochs}
 patience = {epochs}
 batch_rows = {batch}
 batch_tokens = 1000000

@@ -36,7 +36,10 @@ pub(super) fn card(codebook: &Codebook, decisions: &Decisions, manifest: &Manife
         manifest.validation_rows,
         match manifest.epochs.len() {
             0 => "the heads alone were fitted, the encoder is as it was".to_owned(),
-            _ => format!("epoch {} was kept", manifest.best_epoch),
+            _ => match manifest.members {
+                1 => format!("epoch {} was kept", manifest.best_epoch),
+                members => format!("its weights are the mean of {members} trainings"),
+            },
         },
     );
     if let Some(choice) = &manifest.choice {
@@ -47,12 +50,22 @@ pub(super) fn card(codebook: &Codebook, decisions: &Decisions, manifest: &Manife
         );
     }
     if let Some(digest) = &manifest.plan.unlabelled {
+        let of = match &manifest.teachers[..] {
+            [] => String::new(),
+            names => {
+                let names: Vec<String> = names.iter().map(|name| code(name)).collect();
+                format!(" of {}{}", if names.len() > 1 { "each of " } else { "" }, names.join(", "))
+            }
+        };
         out += &format!(
-            "\nIt also learnt from uncoded texts, of which {} models had said first what they think \
+            "\nIt also learnt from uncoded texts, of which {} models{of} had said first what they think \
              (SHA-256 over the texts: {}).\n",
             manifest.recipe["teachers"],
             code(digest)
         );
+        if manifest.recipe["adaptation_epochs"].as_u64().is_some_and(|epochs| epochs > 0) {
+            out += "Before that the encoder learnt from these texts without any code.\n";
+        }
     }
     if !codebook.description.trim().is_empty() {
         out += &format!("\nThe codebook says: {}\n", plain(&codebook.description));

@@ -47,7 +47,11 @@ pub struct Manifest {
     pub rows: Vec<TierRows>,
     /// Every epoch.
     pub epochs: Vec<EpochRecord>,
-    /// The epoch that was kept; 0 is the state before the first update.
+    /// How many trainings' weights were averaged.
+    #[serde(default = "one")]
+    pub members: usize,
+    /// The epoch that was kept, of several members the first one's; 0 is the state before the first
+    /// update.
     pub best_epoch: usize,
     /// How far coding in narrower formats agrees with coding in 32 bits, on the validation rows.
     #[serde(default)]
@@ -60,6 +64,14 @@ pub struct Manifest {
     /// How the recipe was chosen, if it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub choice: Option<Choice>,
+    /// The encoders of the models that taught what they say of uncoded texts, where they are others
+    /// than this one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub teachers: Vec<String>,
+}
+
+fn one() -> usize {
+    1
 }
 
 /// How far coding in one format agrees with coding in 32 bits.

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
+use candle_core::Device;
 use serde_json::{Value, json};
 
 use super::messages::Messages;
@@ -86,7 +87,7 @@ pub(super) fn cross_fit(
             };
             train_bundle(own, messages, sandbox, stop)?;
         }
-        let bundle = own_bundle(&output, request)?;
+        let bundle = own_bundle(&output, request.base, request.recipe, request.device)?;
         let own = rows.iter().zip(&fold_of).filter(|(_, of)| **of == fold);
         let (own, mut logits) = say(&bundle, own.map(|(row, _)| row), fold + 1, stop)?;
         if let Some(margins) = margins(&output, codebook)? {
@@ -112,12 +113,17 @@ pub(super) fn cross_fit(
 }
 
 /// A bundle that a part of this training wrote, in f32.
-pub(super) fn own_bundle(output: &Path, request: &Request) -> Result<Bundle> {
+pub(super) fn own_bundle(
+    output: &Path,
+    base: &str,
+    recipe: &Recipe,
+    device: &Device,
+) -> Result<Bundle> {
     Bundle::load(
         output,
-        (request.recipe.mode == Mode::Lora).then_some(request.base),
+        (recipe.mode == Mode::Lora).then_some(base),
         &ComputeRequest {
-            device: request.device.clone(),
+            device: device.clone(),
             precision: Some(Precision::F32),
             ..ComputeRequest::default()
         },

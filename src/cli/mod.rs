@@ -33,6 +33,7 @@ mod self_training;
 mod split;
 mod suspects;
 mod table;
+mod teachers;
 mod train;
 mod training_rows;
 mod validation;

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::evaluation::selection::{Candidate, Choice, TrialCounts, optimism};
 use crate::training::{
     Example, FINALISTS, FIRST_FOLDS, FOLDS, Mode, Recipe, RunFolder, Strategy, Work, affordable,
-    least_budget, strategies,
+    least_budget, members, strategies,
 };
 
 /// The folder of the trials in a run folder.
@@ -150,7 +150,8 @@ pub(super) fn choose(
     let json = serde_json::to_string_pretty(&choice)
         .map_err(|e| Error::resource(format!("the choice cannot be recorded: {e}")))?;
     run.write(RECORD, format!("{json}\n").as_bytes())?;
-    Ok((choice, strategies[chosen].recipe.clone()))
+    let members = members(*work, *budget, strategies);
+    Ok((choice, Recipe { members, ..strategies[chosen].recipe.clone() }))
 }
 
 /// The choice for people.
@@ -270,7 +271,7 @@ impl Trials<'_> {
             };
             train_bundle(own, self.messages, self.sandbox, self.stop)?;
         }
-        let bundle = own_bundle(&output, self.request)?;
+        let bundle = own_bundle(&output, self.request.base, &strategy.recipe, self.request.device)?;
         let held_out = self.request.rows.train.iter().zip(&self.fold_of);
         let held_out = held_out.filter(|(_, of)| **of == fold).map(|(row, _)| row);
         let (said, _) = say(&bundle, held_out, fold + 1, self.stop)?;

@@ -1,6 +1,6 @@
-//! `train --unlabelled`: models that differ in their seeds say what they think of uncoded texts, and
-//! one model learns from coded and uncoded texts together (self-training of a committee's student;
-//! Xie et al. 2020, Hinton, Vinyals and Dean 2015).
+//! `train --unlabelled`: the encoder may first learn from uncoded texts as they are; models that differ
+//! in their seeds say what they think of them, and one model learns from coded and uncoded texts
+//! together (self-training of a committee's student; Xie et al. 2020, Hinton, Vinyals and Dean 2015).
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -10,22 +10,25 @@ use std::sync::atomic::AtomicBool;
 use sha2::{Digest, Sha256};
 
 use super::cross_fitting::own_bundle;
-use super::messages::Messages;
+use super::messages::{Messages, TrainingView};
 use super::sandbox::Sandbox;
+use super::teachers::Teacher;
 use super::train::{Request, train_bundle};
 use super::training_rows::Rows;
 use crate::codebook::{Code, Codebook, TierKind, hex};
 use crate::corpus::{ReadOptions, TableReader};
-use crate::encoder::Tokens;
+use crate::encoder::{Parameters, Tokens};
 use crate::error::{Error, Result};
 use crate::heads::joint::{Decision, Joint};
 use crate::heads::lexical::NGrams;
 use crate::heads::soft::SoftCode;
-use crate::training::{Example, Randomness, Recipe, RunFolder};
+use crate::training::{Adaptation, Example, Randomness, Recipe, RunFolder, adapt};
 
 /// Texts that nobody coded.
 pub(super) struct Unlabelled {
     texts: Vec<String>,
+    /// Who says what the student learns, where they are others than models of its own kind.
+    pub teachers: Vec<Teacher>,
     /// SHA-256 over the texts that are used.
     pub digest: String,
 }
@@ -83,7 +86,42 @@ impl Unlabelled {
             hash.update((text.len() as u64).to_le_bytes());
             hash.update(text);
         }
-        Ok(Self { texts: all, digest: hex(&hash.finalize()) })
+        Ok(Self { texts: all, teachers: Vec::new(), digest: hex(&hash.finalize()) })
+    }
+
+    /// The tensors of an encoder that has learnt from the texts as they are, in the recipe's passes.
+    ///
+    /// # Errors
+    /// As a training.
+    pub fn adapted(
+        &self,
+        adaptation: &Adaptation,
+        tokens: &Tokens,
+        messages: Messages,
+        stop: &AtomicBool,
+    ) -> Result<Parameters> {
+        messages.note(&format!("the encoder learns from {} uncoded texts", self.texts.len()));
+        let missing = vec![Code::Missing; adaptation.codebook.tiers.len()];
+        let examples = self.read_by(tokens, |_| (missing.clone(), None))?;
+        let mut view = TrainingView::new(messages, adaptation.codebook);
+        adapt(adaptation, examples, tokens.mask(), &mut view, stop)
+    }
+
+    /// The texts as examples; of each is told what is known of it.
+    fn read_by(
+        &self,
+        tokens: &Tokens,
+        known: impl Fn(usize) -> (Vec<Code>, Option<Arc<[SoftCode]>>),
+    ) -> Result<Vec<Example>> {
+        let texts: Vec<&str> = self.texts.iter().map(String::as_str).collect();
+        let read = tokens.tokenize_all(&texts)?.into_iter().zip(&texts).enumerate();
+        let of = |(at, (text, own)): (usize, (_, &&str))| {
+            let (codes, soft) = known(at);
+            // Apart from the numbers of coded rows, by which chance is drawn.
+            let row = (1 << 48) + at as u64;
+            Example { row, text, ngrams: NGrams::of(own), codes, soft }
+        };
+        Ok(read.map(of).collect())
     }
 
     /// Trains the teachers in the run folder, and returns the texts with what they say. A teacher
@@ -104,8 +142,16 @@ impl Unlabelled {
         let texts: Vec<&str> = self.texts.iter().map(String::as_str).collect();
         let mut sums: Vec<Vec<Vec<f64>>> = Vec::new();
         let mut thresholds: Vec<Vec<f64>> = Vec::new();
-        let count = request.recipe.teachers;
+        // Several teachers are a committee already; none needs members of its own.
+        let alone = |recipe: &Recipe| Recipe { members: 1, ..recipe.clone() };
+        let mut kinds: Vec<_> =
+            self.teachers.iter().map(|t| (t.base.as_str(), alone(&t.recipe), None)).collect();
+        if kinds.is_empty() {
+            kinds.push((request.base, alone(request.recipe), request.adapted));
+        }
+        let count = kinds.len() * request.recipe.teachers;
         for teacher in 1..=count {
+            let (base, ref recipe, adapted) = kinds[(teacher - 1) / request.recipe.teachers];
             let output = teachers(run).join(teacher.to_string());
             if !output.is_dir() {
                 messages.note(&format!("teacher {teacher} of {count}"));
@@ -114,16 +160,19 @@ impl Unlabelled {
                         train: request.rows.train.clone(),
                         validation: request.rows.validation.clone(),
                     },
+                    base,
+                    recipe,
                     output: &output,
                     force: false,
                     folds: None,
                     unlabelled: None,
+                    adapted,
                     seed: request.seed.wrapping_add((teacher as u64) << 32),
                     ..*request
                 };
                 train_bundle(own, messages, sandbox, stop)?;
             }
-            let bundle = own_bundle(&output, request)?;
+            let bundle = own_bundle(&output, base, recipe, request.device)?;
             let logits = bundle.logits(&bundle.read(&texts)?, stop)?;
             let decisions = bundle.decisions();
             let said = logits.iter().map(|logits| decisions.probabilities(codebook, logits));
@@ -139,21 +188,11 @@ impl Unlabelled {
             *value /= count as f64;
         }
         let joint = Joint::new(codebook);
-        let read = tokens.tokenize_all(&texts)?;
-        Ok(read
-            .into_iter()
-            .zip(&texts)
-            .zip(&sums)
-            .enumerate()
-            .map(|(at, ((text, own), said))| Example {
-                // Apart from the numbers of coded rows, by which chance is drawn.
-                row: (1 << 48) + at as u64,
-                text,
-                ngrams: NGrams::of(own),
-                codes: vec![Code::Missing; codebook.tiers.len()],
-                soft: Some(soft(codebook, said, &joint.decide(said, &thresholds))),
-            })
-            .collect())
+        let of = |said: &Vec<Vec<f64>>| soft(codebook, said, &joint.decide(said, &thresholds));
+        let mut codes: Vec<Vec<SoftCode>> = sums.iter().map(of).collect();
+        request.recipe.selection().apply(codebook, &mut codes);
+        let missing = vec![Code::Missing; codebook.tiers.len()];
+        self.read_by(tokens, |at| (missing.clone(), Some(codes[at].clone().into())))
     }
 }
 
@@ -170,7 +209,7 @@ fn add(sums: &mut [Vec<f64>], values: &[Vec<f64>]) {
 
 /// What the teachers' mean probabilities and the decision that follows from them teach: in every
 /// tier as much as it is likely to be asked, about the labels that the decided answers permit.
-fn soft(codebook: &Codebook, said: &[Vec<f64>], decision: &Decision) -> Arc<[SoftCode]> {
+fn soft(codebook: &Codebook, said: &[Vec<f64>], decision: &Decision) -> Vec<SoftCode> {
     let of_tier = |tier: usize| {
         let permitted = codebook.permitted(tier, &decision.codes[..tier]);
         let mut p: Vec<f64> = said[tier]
@@ -190,7 +229,7 @@ fn soft(codebook: &Codebook, said: &[Vec<f64>], decision: &Decision) -> Arc<[Sof
             asked = 0.0;
         }
         SoftCode {
-            asked: asked as f32,
+            weight: asked as f32,
             probabilities: p.into_iter().map(|p| p as f32).collect(),
             permitted,
         }

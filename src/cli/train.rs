@@ -19,6 +19,7 @@ use super::redact::RedactionArgs;
 use super::sandbox::Sandbox;
 use super::self_training::{Unlabelled, teachers, together};
 use super::table::print;
+use super::teachers::Teacher;
 use super::training_rows::{
     Rows, coded_everywhere, data_digest, divide, examples, row_digests, usable,
 };
@@ -32,9 +33,9 @@ use crate::encoder::{Compute, Encoder, EncoderConfig, ModelFiles, Parameters, Po
 use crate::error::{Error, Kind, Result, shown};
 use crate::heads::{shift_biases, shift_logits};
 use crate::training::{
-    EpochRecord, Example, Examples, Mode, Plan, Randomness, Recipe, RunFolder, Start, TextLogits,
-    TrainedEncoder, fit_lexical, has_layers, initial_heads, reinitialised, rounded_weights, soup,
-    train, train_frozen,
+    Adaptation, EpochRecord, Example, Examples, Mode, Objective, Plan, Randomness, Recipe,
+    RunFolder, Start, TextLogits, TrainedEncoder, fit_lexical, has_layers, initial_heads,
+    reinitialised, rounded_weights, soup, train, train_frozen,
 };
 
 /// The file that says how a training went.
@@ -70,8 +71,8 @@ pub struct TrainArgs {
     /// The encoder: a folder, a GGUF file, a shipped name, or a hub id in the local cache
     #[arg(long, value_name = "MODEL", env = "CONFIDE_BASE", default_value = "minilm")]
     base: String,
-    /// How to train: full, lora, frozen, a recipe file, or auto, which tries several recipes on folds
-    /// of the training rows and takes what does best
+    /// How to train: full, quick (a third of the time), lora, frozen (in seconds), a recipe file, or
+    /// auto, which tries several recipes on folds of the training rows and takes what does best
     #[arg(long, value_name = "FILE", env = "CONFIDE_RECIPE", default_value = "full")]
     recipe: String,
     /// How long --recipe auto may take on two cores, such as 15m or 1h, all trainings included: it is
@@ -92,6 +93,14 @@ pub struct TrainArgs {
     /// and uncoded texts together (several times the time)
     #[arg(long, value_name = "CORPUS", env = "CONFIDE_UNLABELLED")]
     unlabelled: Option<PathBuf>,
+    /// An encoder whose models teach what they say of the uncoded texts, such as a larger one than BASE;
+    /// several teach together [default: BASE]
+    #[arg(long, value_name = "MODEL", env = "CONFIDE_TEACHER", requires = "unlabelled")]
+    teacher: Vec<String>,
+    /// How teachers are trained: a recipe as for --recipe, but not auto [default: lora for a decoder,
+    /// else as the student]
+    #[arg(long, value_name = "FILE", env = "CONFIDE_TEACHER_RECIPE", requires = "teacher")]
+    teacher_recipe: Option<String>,
     /// Also write an event file for TensorBoard to BUNDLE.run/tensorboard
     #[arg(long, env = "CONFIDE_TENSORBOARD")]
     tensorboard: bool,
@@ -117,6 +126,8 @@ pub(super) struct Request<'a> {
     pub budget: Option<f64>,
     /// Texts that nobody coded, if any are used.
     pub unlabelled: Option<&'a Unlabelled>,
+    /// What the encoder begins with, where that is neither as it is nor learnt here.
+    pub adapted: Option<&'a Parameters>,
     /// Whether TensorBoard's event file is written.
     pub tensorboard: bool,
 }
@@ -165,7 +176,10 @@ pub fn run(args: &TrainArgs, global: &Global, sandbox: &Sandbox) -> Result<Outco
     }
     let unlabelled = match &args.unlabelled {
         Some(file) => {
-            Some(Unlabelled::read(file, &options, &rows, &recipe, global.seed, &messages)?)
+            let mut texts =
+                Unlabelled::read(file, &options, &rows, &recipe, global.seed, &messages)?;
+            texts.teachers = Teacher::all(&args.teacher, args.teacher_recipe.as_deref(), &recipe)?;
+            Some(texts)
         }
         None => None,
     };
@@ -182,6 +196,7 @@ pub fn run(args: &TrainArgs, global: &Global, sandbox: &Sandbox) -> Result<Outco
         folds: args.folds.map(|count| count as usize),
         budget: is_auto.then(|| args.budget.unwrap_or(BUDGET)),
         unlabelled: unlabelled.as_ref(),
+        adapted: None,
         tensorboard: args.tensorboard,
     };
     train_bundle(request, messages, sandbox, &*stop_flag()?)?;
@@ -196,6 +211,7 @@ pub(super) fn train_bundle(
     stop: &AtomicBool,
 ) -> Result<()> {
     let started = Instant::now();
+    let mut request = request;
     let Request { codebook, ref rows, base, recipe, output, force, seed, device, folds, .. } =
         request;
     let compute =
@@ -209,7 +225,7 @@ pub(super) fn train_bundle(
             .advise("pooling = \"last\" or \"mean\""));
     }
     has_layers(&config, recipe.reinitialised_layers)?;
-    let parameters = files.parameters(&config)?;
+    let mut parameters = files.parameters(&config)?;
     let tokens = files.tokens(&config, recipe.cut())?;
     let examples = examples(rows, &tokens, &messages)?;
     coded_everywhere(codebook, &examples)?;
@@ -229,6 +245,10 @@ pub(super) fn train_bundle(
         kernel: level(&compute),
         folds,
         unlabelled: request.unlabelled.map(|texts| texts.digest.clone()),
+        teachers: match request.unlabelled {
+            Some(texts) => Teacher::digest(&texts.teachers)?,
+            None => None,
+        },
     };
     let paid = match request.budget {
         Some(budget) => Some(Paid::by(share(budget, folds), &config, &examples.train)?),
@@ -244,6 +264,24 @@ pub(super) fn train_bundle(
     }
     run.open(&plan)?;
     run.write("rows.json", &row_digests(&plan, rows)?)?;
+    let adapted = match (request.adapted, request.unlabelled) {
+        (None, Some(texts)) if recipe.adaptation_epochs > 0 => {
+            let own = adaptation_run(&run);
+            own.open(&plan)?;
+            let adaptation = Adaptation {
+                codebook,
+                config: &config,
+                parameters: &parameters,
+                recipe,
+                randomness: Randomness::new(seed),
+                run: &own,
+                compute: &compute,
+            };
+            Some(texts.adapted(&adaptation, &tokens, messages, stop)?)
+        }
+        _ => None,
+    };
+    request.adapted = request.adapted.or(adapted.as_ref());
     let crossed = match folds {
         Some(count) => Some(cross_fit(&request, count, &run, messages, sandbox, stop)?),
         None => None,
@@ -258,6 +296,9 @@ pub(super) fn train_bundle(
         Some(texts) => texts.taught(&request, &tokens, &run, messages, sandbox, stop)?,
         None => Vec::new(),
     };
+    if let Some(adapted) = request.adapted {
+        parameters = adapted.clone();
+    }
     messages.note(&format!(
         "training on {} rows, validating on {}, encoder {base}, {} threads",
         examples.train.len(),
@@ -341,11 +382,15 @@ pub(super) fn train_bundle(
         validation_rows: examples.validation.len(),
         rows: TierRows::count(codebook, &codes(&examples.train), &gold),
         epochs: result.history,
+        members: result.members,
         best_epoch: result.best,
         precisions: precisions(&validated)?,
         validation: figures(codebook, &decisions, &result.validation, &gold, rows),
         cross_validation: crossed.as_ref().map(|crossed| crossed.figures.clone()),
         choice: choice.as_ref().map(|(choice, _)| choice.clone()),
+        teachers: request.unlabelled.map_or_else(Vec::new, |texts| {
+            texts.teachers.iter().map(|teacher| base_name(&teacher.base)).collect()
+        }),
     };
     let record = json!({
         "seconds": started.elapsed().as_secs_f64(),
@@ -375,9 +420,10 @@ pub(super) fn train_bundle(
     bundle.rest(&result.heads, codebook, &decisions, &manifest)?;
     bundle.finish()?;
     run.remove_checkpoints();
-    for member in 1..recipe.members {
+    for member in 1..recipe.members() {
         member_run(&run, member).remove_checkpoints();
     }
+    adaptation_run(&run).remove_checkpoints();
     clear(&run);
     // What they said is in the weights; gone or not, the bundle is whole.
     let _ = std::fs::remove_dir_all(teachers(&run));
@@ -404,6 +450,7 @@ struct Trained {
     encoder: Option<TrainedEncoder>,
     heads: Parameters,
     validation: TextLogits,
+    members: usize,
     history: Vec<EpochRecord>,
     best: usize,
 }
@@ -438,6 +485,11 @@ struct Fitting<'a> {
     tensorboard: bool,
 }
 
+/// Where the encoder learns from uncoded texts.
+fn adaptation_run(run: &RunFolder) -> RunFolder {
+    RunFolder::of(&run.file("adaptation"))
+}
+
 /// Where a member of a soup is trained; the first one in the run folder itself.
 fn member_run(run: &RunFolder, member: usize) -> RunFolder {
     match member {
@@ -454,7 +506,7 @@ impl Fitting<'_> {
         let hidden = self.config.hidden_size();
         let (heads, validation) =
             train_frozen(self.codebook, &encoder, hidden, examples, self.recipe)?;
-        Ok(Trained { encoder: None, heads, validation, history: Vec::new(), best: 0 })
+        Ok(Trained { encoder: None, heads, validation, members: 1, history: Vec::new(), best: 0 })
     }
 
     /// Encoder and heads.
@@ -492,11 +544,13 @@ impl Fitting<'_> {
         };
         let scorer = |logits: &TextLogits| score(self.codebook, logits, gold);
         let mut members = Vec::new();
-        for member in 0..self.recipe.members {
+        // The teachers were several already.
+        let count = if taught.is_empty() { recipe.members() } else { 1 };
+        for member in 0..count {
             let own = member_run(run, member);
             if member > 0 {
                 own.open(self.plan)?;
-                messages.note(&format!("member {} of {}", member + 1, self.recipe.members));
+                messages.note(&format!("member {} of {count}", member + 1));
             }
             let start = Start {
                 codebook: self.codebook,
@@ -505,6 +559,7 @@ impl Fitting<'_> {
                 examples: Examples { train: train_on.clone(), ..examples.clone() },
                 heads: &heads,
                 recipe: &recipe,
+                objective: Objective::Codes,
                 randomness: Randomness::new(self.seed.wrapping_add((member as u64) << 40)),
                 run: &own,
                 tensorboard: self.tensorboard && member == 0,
@@ -520,6 +575,7 @@ impl Fitting<'_> {
             encoder: Some(trained.encoder),
             heads: trained.heads,
             validation: trained.validation,
+            members: count,
             history: trained.history,
             best: trained.best,
         })

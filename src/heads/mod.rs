@@ -8,6 +8,7 @@ pub mod lexical;
 pub mod logistic;
 pub mod loss;
 pub mod pairs;
+pub mod pseudo_labels;
 mod shift;
 pub mod soft;
 mod targets;

@@ -6,8 +6,8 @@ use crate::codebook::{Codebook, TierKind};
 /// What a teacher says of one text in one tier.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SoftCode {
-    /// P(asked), by which the text counts.
-    pub asked: f32,
+    /// How much the text counts: P(asked), and what its selection makes of it.
+    pub weight: f32,
     /// P(label | asked) of every label; of a single tier they sum to 1 over the permitted ones.
     pub probabilities: Vec<f32>,
     /// Which labels the answers above permit.
@@ -33,9 +33,9 @@ pub fn soft_denominators(codebook: &Codebook, rows: &[Option<&[SoftCode]>]) -> V
     let of_tier = |tier: usize| {
         let each = rows.iter().flatten().map(|codes| &codes[tier]);
         let sum: f32 = match codebook.tiers[tier].kind {
-            TierKind::Single => each.map(|code| code.asked).sum(),
+            TierKind::Single => each.map(|code| code.weight).sum(),
             TierKind::Multi => each
-                .map(|code| code.asked * code.permitted.iter().filter(|p| **p).count() as f32)
+                .map(|code| code.weight * code.permitted.iter().filter(|p| **p).count() as f32)
                 .sum(),
         };
         sum.max(f32::MIN_POSITIVE)
@@ -46,7 +46,7 @@ pub fn soft_denominators(codebook: &Codebook, rows: &[Option<&[SoftCode]>]) -> V
 impl SoftTargets {
     pub(super) fn row(&self, row: usize, logits: &[f32], grad: &mut [f32]) -> f64 {
         let Some(code) = &self.rows[row] else { return 0.0 };
-        let weight = f64::from(code.asked) / f64::from(self.denominator);
+        let weight = f64::from(code.weight) / f64::from(self.denominator);
         if weight == 0.0 {
             return 0.0;
         }
@@ -76,9 +76,9 @@ mod tests {
     use crate::encoder::ops::gradient_check::{check, var};
     use crate::heads::loss::{Targets, tier_loss};
 
-    fn code(asked: f32, probabilities: [f32; 3], permitted: [bool; 3]) -> Option<SoftCode> {
+    fn code(weight: f32, probabilities: [f32; 3], permitted: [bool; 3]) -> Option<SoftCode> {
         Some(SoftCode {
-            asked,
+            weight,
             probabilities: probabilities.to_vec(),
             permitted: permitted.to_vec(),
         })

@@ -131,6 +131,10 @@ fn training(study: &Study) -> Option<Value> {
     let manifest = &study.manifest.as_ref()?.content;
     let base = manifest["base"].as_str().unwrap_or("unnamed");
     let epochs = manifest["epochs"].as_array().map_or(0, Vec::len).saturating_sub(1);
+    let teachers = manifest["plan"]["unlabelled"].as_str().and_then(|_| {
+        let kinds = manifest["teachers"].as_array().map_or(1, Vec::len) as u64;
+        Some(manifest["recipe"]["teachers"].as_u64()? * kinds)
+    });
     Some(json!({
         "base": base,
         "is_minilm": base == "minilm",
@@ -139,6 +143,8 @@ fn training(study: &Study) -> Option<Value> {
         "train_rows": manifest["train_rows"],
         "validation_rows": manifest["validation_rows"],
         "epochs": epochs,
+        "members": manifest["members"].as_u64().unwrap_or(1),
+        "teachers": teachers,
         "best_epoch": manifest["best_epoch"],
         "keeps_best": manifest["recipe"]["keep"] == "best",
         "has_words": manifest["recipe"]["lexical_features"].as_f64().unwrap_or(0.0) > 0.0,

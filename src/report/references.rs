@@ -14,7 +14,7 @@ pub struct Reference {
 }
 
 /// All works, in order of their keys.
-pub const REFERENCES: [Reference; 14] = [
+pub const REFERENCES: [Reference; 15] = [
     Reference {
         key: "angelopoulos2023",
         short: "Angelopoulos, Duchi and Zrnic 2023",
@@ -98,6 +98,12 @@ pub const REFERENCES: [Reference; 14] = [
         short: "Wang and others 2020",
         long: "Wang, W., Wei, F., Dong, L., Bao, H., Yang, N., Zhou, M. (2020). MiniLM: Deep self-attention distillation for task-agnostic compression of pre-trained transformers. arXiv:2002.10957.",
         bibtex: "@misc{wang2020,\n  author = {Wang, Wenhui and Wei, Furu and Dong, Li and Bao, Hangbo and Yang, Nan and Zhou, Ming},\n  title = {{MiniLM}: Deep Self-Attention Distillation for Task-Agnostic Compression of Pre-Trained Transformers},\n  year = {2020},\n  eprint = {2002.10957},\n  archivePrefix = {arXiv}\n}",
+    },
+    Reference {
+        key: "wortsman2022",
+        short: "Wortsman and others 2022",
+        long: "Wortsman, M., Ilharco, G., Gadre, S. Y., Roelofs, R., Gontijo-Lopes, R., Morcos, A. S., Namkoong, H., Farhadi, A., Carmon, Y., Kornblith, S., Schmidt, L. (2022). Model soups: Averaging weights of multiple fine-tuned models improves accuracy without increasing inference time. ICML 2022.",
+        bibtex: "@inproceedings{wortsman2022,\n  author = {Wortsman, Mitchell and Ilharco, Gabriel and Gadre, Samir Yitzhak and Roelofs, Rebecca and Gontijo-Lopes, Raphael and Morcos, Ari S. and Namkoong, Hongseok and Farhadi, Ali and Carmon, Yair and Kornblith, Simon and Schmidt, Ludwig},\n  title = {Model Soups: Averaging Weights of Multiple Fine-Tuned Models Improves Accuracy without Increasing Inference Time},\n  booktitle = {International Conference on Machine Learning},\n  year = {2022}\n}",
     },
 ];
 

@@ -257,6 +257,7 @@ mod tests {
             kernel: s(),
             folds: None,
             unlabelled: None,
+            teachers: None,
         }
     }
 

@@ -9,19 +9,35 @@ use rand_chacha::rand_core::Rng;
 use super::example::{Example, codes, packed, shards, soft_codes};
 use super::randomness::{DropoutRates, KeyedNoise, Randomness};
 use super::{Recipe, TextLogits, TrainingModel};
-use crate::codebook::{Code, Codebook, TierKind};
+use crate::codebook::{Code, Codebook, LabelSet, TierKind};
 use crate::encoder::ops::{self, dropout};
 use crate::encoder::{Noise, PackedBatch, Pooling, Quiet, Recomputed, Segments, each, pack};
 use crate::error::Result;
 use crate::heads::agreement::divergence;
+use crate::heads::contrast::Contrast;
 use crate::heads::loss::{Targets, tier_loss};
 use crate::heads::pairs::pair_loss;
 use crate::heads::soft::{SoftTargets, soft_denominators};
 use crate::heads::{LabelWeights, LossForm, denominators, targets};
 
+/// What a training learns from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Objective {
+    /// Codes, and what teachers say of texts without any.
+    Codes,
+    /// The texts alone: two passes over a text, which differ in dropout and hidden tokens, are drawn
+    /// together, and all other texts of the batch apart (unsupervised SimCSE; Gao, Yao and Chen,
+    /// EMNLP 2021).
+    Texts {
+        /// What cosine similarities are divided by.
+        temperature: f64,
+    },
+}
+
 /// What a backward pass needs and does not change.
 pub(super) struct Context<'a> {
     pub codebook: &'a Codebook,
+    pub objective: Objective,
     pub recipe: &'a Recipe,
     pub model: &'a TrainingModel,
     pub weights: &'a LabelWeights,
@@ -116,8 +132,7 @@ impl Context<'_> {
         };
         let filled: Vec<&Vec<&Example>> = shards.iter().filter(|s| !s.is_empty()).collect();
         let device = self.model.encoder.device();
-        let pairs = epoch.is_some_and(|epoch| self.by_pairs(epoch));
-        if epoch.is_none() || !(pairs || self.contrasts()) {
+        if epoch.is_none_or(|epoch| !self.contrasts(epoch)) {
             return each(device, &filled, |shard| {
                 self.forward(shard, &sums, epoch)?.backward(None)
             });
@@ -128,9 +143,7 @@ impl Context<'_> {
         let mut done = Vec::new();
         for shards in filled.chunks(together) {
             let passes = each(device, shards, |shard| self.forward(shard, &sums, epoch))?;
-            let rows: Vec<&Example> =
-                shards.iter().flat_map(|shard| shard.iter().copied()).collect();
-            let (loss, slopes) = self.contrast(&passes, &rows, pairs)?;
+            let (loss, slopes) = self.contrast(&passes, shards, epoch)?;
             let passes: Vec<(Pass, Tensor)> = passes.into_iter().zip(slopes).collect();
             let mut shards = each(device, &passes, |(pass, slope)| pass.backward(Some(slope)))?;
             shards[0].loss += loss;
@@ -144,15 +157,23 @@ impl Context<'_> {
         epoch < self.recipe.pair_epochs
     }
 
-    /// Whether any tier draws texts together and apart.
-    fn contrasts(&self) -> bool {
-        self.codebook.tiers.iter().any(|tier| self.recipe.contrast(tier.kind).is_some())
+    /// Whether an epoch draws texts together and apart.
+    fn contrasts(&self, epoch: usize) -> bool {
+        self.objective != Objective::Codes
+            || self.by_pairs(epoch)
+            || self.codebook.tiers.iter().any(|tier| self.recipe.contrast(tier.kind).is_some())
     }
 
     fn forward(&self, shard: &[&Example], sums: &Sums, epoch: Option<usize>) -> Result<Pass> {
         let found = self.recipe.gradient_checkpointing.then(Recomputed::default);
         let again = found.as_ref();
         let (vectors, loss) = match epoch {
+            Some(epoch) if self.objective != Objective::Codes => {
+                let (one, logits) = self.pass("dropout", epoch, shard, again)?;
+                let (other, _) = self.pass("other dropout", epoch, shard, again)?;
+                // Texts without codes leave the heads as they are.
+                (Tensor::cat(&[one, other], 0)?, self.loss(&logits, shard, sums)?)
+            }
             Some(epoch) if self.by_pairs(epoch) => {
                 // Every tensor needs a gradient; that of the heads is zero. A factor that is a number
                 // would be left out of the backward pass.
@@ -175,27 +196,42 @@ impl Context<'_> {
         Ok(Pass { vectors, loss, found })
     }
 
-    /// The contrast of a batch's pooled vectors, or that of its pairs: its loss, and its gradient by
-    /// pass.
+    /// The contrast of the pooled vectors of a batch's shards, or that of its pairs: its loss, and its
+    /// gradient by pass.
     fn contrast(
         &self,
         passes: &[Pass],
-        rows: &[&Example],
-        pairs: bool,
+        shards: &[&Vec<&Example>],
+        epoch: Option<usize>,
     ) -> Result<(f64, Vec<Tensor>)> {
         let mut vectors = Vec::new();
         for pass in passes {
             vectors.extend(pass.vectors.flatten_all()?.to_vec1::<f32>()?);
         }
-        let width = vectors.len() / rows.len().max(1);
         let mut slope = vec![0f32; vectors.len()];
         let mut loss = 0.0;
-        for (at, tier) in self.codebook.tiers.iter().enumerate() {
-            let codes: Vec<&Code> = rows.iter().map(|example| &example.codes[at]).collect();
-            if pairs {
-                loss += pair_loss(&vectors, width, &codes, &mut slope);
-            } else if let Some(contrast) = self.recipe.contrast(tier.kind) {
-                loss += contrast.evaluate(&vectors, width, &codes, &mut slope);
+        if let Objective::Texts { temperature } = self.objective {
+            // Each shard's texts stand there twice; a text is its own label.
+            let twice = shards.iter().flat_map(|shard| [shard, shard]).flat_map(|s| s.iter());
+            let rows: Vec<u64> = twice.map(|example| example.row).collect();
+            let mut known = rows.clone();
+            known.sort_unstable();
+            let own = |row: &u64| Code::Coded(LabelSet::one(known.partition_point(|r| r < row)));
+            let codes: Vec<Code> = rows.iter().map(own).collect();
+            let contrast = Contrast { weight: 1.0, temperature };
+            let codes: Vec<&Code> = codes.iter().collect();
+            let width = vectors.len() / codes.len().max(1);
+            loss += contrast.evaluate(&vectors, width, &codes, &mut slope);
+        } else {
+            let rows: Vec<&Example> = shards.iter().flat_map(|s| s.iter().copied()).collect();
+            let width = vectors.len() / rows.len().max(1);
+            for (at, tier) in self.codebook.tiers.iter().enumerate() {
+                let codes: Vec<&Code> = rows.iter().map(|example| &example.codes[at]).collect();
+                if epoch.is_some_and(|epoch| self.by_pairs(epoch)) {
+                    loss += pair_loss(&vectors, width, &codes, &mut slope);
+                } else if let Some(contrast) = self.recipe.contrast(tier.kind) {
+                    loss += contrast.evaluate(&vectors, width, &codes, &mut slope);
+                }
             }
         }
         let mut rest = &slope[..];

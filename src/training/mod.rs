@@ -1,5 +1,6 @@
 //! Training: batches, loss, updates, checkpoints (same in, same out).
 
+mod adaptation;
 mod checkpoint;
 mod embedded_heads;
 mod epoch;
@@ -22,8 +23,10 @@ mod soup;
 mod strategies;
 mod vocabulary;
 
+pub use adaptation::{Adaptation, adapt};
 pub use checkpoint::{RunFolder, RunLock};
 pub use embedded_heads::{initial_heads, train_frozen};
+pub use epoch::Objective;
 pub use example::{Example, Examples};
 pub use lexical_heads::fit_lexical;
 pub use model::{TextLogits, TrainedEncoder, TrainingModel, text_logits};
@@ -36,5 +39,5 @@ pub use rounding::rounded_weights;
 pub use session::{Observer, Scorer, Start, Trained, train};
 pub use soup::soup;
 pub use strategies::{
-    FINALISTS, FIRST_FOLDS, FOLDS, Strategy, Work, affordable, least_budget, strategies,
+    FINALISTS, FIRST_FOLDS, FOLDS, Strategy, Work, affordable, least_budget, members, strategies,
 };

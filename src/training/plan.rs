@@ -25,6 +25,9 @@ pub struct Plan {
     /// SHA-256 of the uncoded texts that teachers spoke of, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unlabelled: Option<String>,
+    /// SHA-256 of the teachers' encoders and recipes, where they are others than the student's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub teachers: Option<String>,
 }
 
 impl Plan {
@@ -40,6 +43,7 @@ impl Plan {
             ("kernel level", self.kernel == other.kernel),
             ("number of folds", self.folds == other.folds),
             ("uncoded texts", self.unlabelled == other.unlabelled),
+            ("teachers", self.teachers == other.teachers),
         ];
         pairs.iter().filter(|(_, same)| !same).map(|(name, _)| *name).collect()
     }
@@ -61,6 +65,7 @@ mod tests {
             kernel: "e".into(),
             folds: None,
             unlabelled: None,
+            teachers: None,
         };
         let other = Plan { seed: 1, data: "x".into(), folds: Some(5), ..plan.clone() };
         assert_eq!(plan.differences(&other), ["seed", "data", "number of folds"]);

@@ -8,6 +8,7 @@ use crate::codebook::TierKind;
 use crate::encoder::{Cut, LoraConfig, Pooling, Precision};
 use crate::error::{Error, Result};
 use crate::heads::contrast::Contrast;
+use crate::heads::pseudo_labels::Selection;
 use crate::heads::{HeadShape, LossForm};
 
 /// What is trained.
@@ -54,7 +55,7 @@ pub struct Recipe {
     pub format: u32,
     /// What is trained.
     pub mode: Mode,
-    /// How many trainings that differ only in chance have their weights averaged.
+    /// How many trainings that differ only in chance have their weights averaged (mode `full`).
     pub members: usize,
     /// Most passes over the training rows.
     pub epochs: usize,
@@ -142,6 +143,11 @@ pub struct Recipe {
     pub multi_weight: f64,
     /// Which heads a training starts fitted on the frozen encoder.
     pub fitted_start: FittedStart,
+    /// Passes in which the encoder learns from uncoded texts (`train --unlabelled`) before it learns
+    /// any code; 0: it begins as it is.
+    pub adaptation_epochs: usize,
+    /// Peak learning rate of the top encoder layer in these passes.
+    pub adaptation_learning_rate: f64,
     /// How many models, which differ in their seeds, teach what they say of uncoded texts
     /// (`train --unlabelled`).
     pub teachers: usize,
@@ -153,6 +159,10 @@ pub struct Recipe {
     pub gold_repeats: usize,
     /// The weight of what the teachers say in the joint loss.
     pub soft_weight: f64,
+    /// The share of every label's uncoded texts that teach, those that the teachers are surest of.
+    pub soft_share: f64,
+    /// Uncoded texts weigh by their label's frequency among them to the minus this power.
+    pub soft_balance: f64,
     /// L2 penalties that are tried for heads on frozen embeddings.
     pub penalties: Vec<f64>,
     /// N-grams that the lexical heads know at most; 0 trains none.
@@ -181,7 +191,7 @@ impl Default for Recipe {
         Self {
             format: 1,
             mode: Mode::Full,
-            members: 1,
+            members: 3,
             epochs: 8,
             keep: Keep::Last,
             patience: 5,
@@ -221,11 +231,15 @@ impl Default for Recipe {
             weight_limit: 10.0,
             multi_weight: 1.0,
             fitted_start: FittedStart::Multi,
+            adaptation_epochs: 0,
+            adaptation_learning_rate: 3e-5,
             teachers: 3,
             unlabelled_rows: 4000,
             student_epochs: 3,
             gold_repeats: 2,
             soft_weight: 1.0,
+            soft_share: 1.0,
+            soft_balance: 0.0,
             penalties: vec![1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1],
             lexical_features: 20_000,
             lexical_penalty: 2.0,
@@ -242,6 +256,7 @@ impl Default for Recipe {
 
 const SHIPPED: &[(&str, &str)] = &[
     ("full", include_str!("../../configs/recipes/full.toml")),
+    ("quick", include_str!("../../configs/recipes/quick.toml")),
     ("lora", include_str!("../../configs/recipes/lora.toml")),
     ("frozen", include_str!("../../configs/recipes/frozen.toml")),
 ];
@@ -257,6 +272,11 @@ impl Recipe {
         }
     }
 
+    /// How many trainings have their weights averaged: only encoders trained in full have a mean.
+    pub fn members(&self) -> usize {
+        if self.mode == Mode::Full { self.members } else { 1 }
+    }
+
     /// Whether a tier's head starts fitted on the frozen encoder.
     pub fn starts_fitted(&self, kind: TierKind) -> bool {
         self.head_hidden == 0
@@ -265,6 +285,11 @@ impl Recipe {
                 FittedStart::Multi => kind == TierKind::Multi,
                 FittedStart::None => false,
             }
+    }
+
+    /// Which of the teachers' answers teach, and how much.
+    pub fn selection(&self) -> Selection {
+        Selection { share: self.soft_share, balance: self.soft_balance, limit: self.weight_limit }
     }
 
     /// How texts are drawn together and apart by the labels of tiers of this kind, if they are.
@@ -296,7 +321,7 @@ impl Recipe {
         Cut { longest: self.max_tokens, stride }
     }
 
-    /// Finds a recipe: a shipped name (`full`, `lora`, `frozen`) or a file.
+    /// Finds a recipe: a shipped name (`full`, `quick`, `lora`, `frozen`) or a file.
     ///
     /// # Errors
     /// If there is neither, or the recipe is not valid.
@@ -355,6 +380,7 @@ impl Recipe {
             ("head_hidden", self.head_hidden, 0, 1 << 14),
             ("lexical_features", self.lexical_features, 0, 1 << 20),
             ("lora_rank", self.lora_rank, 1, 4096),
+            ("adaptation_epochs", self.adaptation_epochs, 0, 1000),
             ("teachers", self.teachers, 1, 20),
             ("unlabelled_rows", self.unlabelled_rows, 1, 1_000_000),
             ("student_epochs", self.student_epochs, 1, 1000),
@@ -391,7 +417,10 @@ impl Recipe {
             ("positive_weighting", self.positive_weighting, 0.0, 2.0),
             ("weight_limit", self.weight_limit, 1.0, 1e6),
             ("multi_weight", self.multi_weight, 0.0, 1e3),
+            ("adaptation_learning_rate", self.adaptation_learning_rate, 0.0, 1.0),
             ("soft_weight", self.soft_weight, 0.0, 1e3),
+            ("soft_share", self.soft_share, 0.01, 1.0),
+            ("soft_balance", self.soft_balance, 0.0, 2.0),
             ("lexical_penalty", self.lexical_penalty, 1e-6, 1e6),
             ("lora_alpha", self.lora_alpha, 0.0, 1e6),
             ("lora_dropout", self.lora_dropout, 0.0, 0.9),
@@ -426,12 +455,13 @@ impl Recipe {
             let what = "only an encoder that is trained in full can learn a layer anew";
             return Err(("reinitialised_layers", what.into()));
         }
+        if self.adaptation_epochs > 0 && self.mode != Mode::Full {
+            let what = "a bundle with an adapter, or with heads alone, has its encoder as it was";
+            return Err(("adaptation_epochs", what.into()));
+        }
         if self.pair_epochs >= self.epochs {
             let what = format!("of {} epochs one at least trains the heads", self.epochs);
             return Err(("pair_epochs", what));
-        }
-        if self.members > 1 && self.mode != Mode::Full {
-            return Err(("members", "only encoders trained in full have a mean".into()));
         }
         if self.lora_targets.is_empty() {
             return Err(("lora_targets", "it must name a linear map, or all-linear".into()));
@@ -448,6 +478,14 @@ mod tests {
     fn the_shipped_full_recipe_states_the_defaults() {
         assert_eq!(Recipe::find("full").unwrap(), Recipe::default());
         assert_eq!(Recipe::find("frozen").unwrap().mode, Mode::Frozen);
+        let quick = Recipe { members: 1, ..Recipe::default() };
+        assert_eq!(Recipe::find("quick").unwrap(), quick);
+    }
+
+    #[test]
+    fn only_encoders_trained_in_full_are_trained_several_times() {
+        let of = |name: &str| Recipe::find(name).unwrap().members();
+        assert_eq!([of("full"), of("quick"), of("lora"), of("frozen")], [3, 1, 1, 1]);
     }
 
     #[test]
@@ -465,6 +503,8 @@ mod tests {
             ("mode = \"half\"", "r.toml:1"),
             ("mode = \"lora\"\nreinitialised_layers = 1", "reinitialised_layers"),
             ("epochs = 2\npair_epochs = 2", "pair_epochs"),
+            ("mode = \"lora\"\nadaptation_epochs = 1", "adaptation_epochs"),
+            ("soft_share = 0", "soft_share"),
             ("focus = -1", "focus"),
             ("mode = \"frozen\"\nlogit_adjustment = 1", "logit_adjustment"),
             ("x", "r.toml:1"),

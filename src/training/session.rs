@@ -7,7 +7,7 @@ use rand_chacha::rand_core::Rng;
 use serde_json::{Value, json};
 
 use super::checkpoint::State;
-use super::epoch::{Context, batches};
+use super::epoch::{Context, Objective, batches};
 use super::example::Example;
 use super::log::Log;
 use super::model::Begun;
@@ -67,6 +67,8 @@ pub struct Start<'a> {
     pub heads: &'a Parameters,
     /// How to train.
     pub recipe: &'a Recipe,
+    /// What to learn from.
+    pub objective: Objective,
     /// Where random draws come from.
     pub randomness: Randomness,
     /// Where log and checkpoints go.
@@ -88,7 +90,8 @@ pub fn train(
     observer: &mut dyn Observer,
     stop: &AtomicBool,
 ) -> Result<Trained> {
-    let Start { codebook, config, parameters, mut examples, heads, recipe, randomness, .. } = start;
+    let Start { codebook, config, parameters, mut examples, heads, recipe, objective, .. } = start;
+    let randomness = start.randomness;
     let (run, compute, tensorboard) = (start.run, start.compute, start.tensorboard);
     let vocabulary = compact(&mut examples);
     let weights = recipe.label_weights(codebook, &examples.train);
@@ -101,6 +104,7 @@ pub fn train(
     let mut session = Session {
         codebook,
         recipe,
+        objective,
         randomness,
         run,
         tensorboard,
@@ -131,6 +135,7 @@ fn initial_adapter(
 struct Session<'a> {
     codebook: &'a Codebook,
     recipe: &'a Recipe,
+    objective: Objective,
     randomness: Randomness,
     run: &'a RunFolder,
     tensorboard: bool,
@@ -148,6 +153,7 @@ impl Session<'_> {
     fn context(&self) -> Context<'_> {
         Context {
             codebook: self.codebook,
+            objective: self.objective,
             recipe: self.recipe,
             model: &self.model,
             weights: &self.weights,
@@ -178,7 +184,9 @@ impl Session<'_> {
 
     /// Proves that the model can learn, then starts, or continues from the last checkpoint.
     fn begin(&mut self) -> Result<Log> {
-        prove(&self.context(), &self.examples.train)?;
+        if self.objective == Objective::Codes {
+            prove(&self.context(), &self.examples.train)?;
+        }
         if let Some((state, tensors)) = self.run.load()? {
             self.model.optimiser.restore(state.steps, |name| {
                 tensors

@@ -56,7 +56,7 @@ impl Work {
             Mode::Lora => 2.2,
             Mode::Frozen => 0.0,
         };
-        let epochs = (recipe.epochs * recipe.members) as f64;
+        let epochs = (recipe.epochs * recipe.members()) as f64;
         let training = epochs * passes * update * token * self.tokens as f64 / COSTS.training;
         let coding = token * self.tokens as f64 / COSTS.coding;
         COSTS.fixed + COSTS.row * self.rows as f64 + coding + training
@@ -73,9 +73,9 @@ pub struct Strategy {
 }
 
 /// All strategies: first those that leave the encoder as it is, then the others, in the order in
-/// which a budget takes them in.
+/// which a budget takes them in. Each is tried with one member, which lifts none above another.
 pub fn strategies() -> Vec<Strategy> {
-    let full = Recipe::default;
+    let full = || Recipe { members: 1, ..Recipe::default() };
     let frozen = || Recipe { mode: Mode::Frozen, ..full() };
     let of = |name, recipe| Strategy { name, recipe };
     vec![
@@ -86,7 +86,6 @@ pub fn strategies() -> Vec<Strategy> {
         of("full-chained", Recipe { chained: true, ..full() }),
         of("full-fitted", Recipe { fitted_start: FittedStart::All, ..full() }),
         of("full-consistency", Recipe { consistency: 1.0, ..full() }),
-        of("full-members", Recipe { members: 3, ..full() }),
         of("full-pairs", Recipe { pair_epochs: 2, ..full() }),
         of("full-adjusted", Recipe { logit_adjustment: 1.0, class_weighting: 0.0, ..full() }),
     ]
@@ -106,7 +105,21 @@ pub fn affordable(work: Work, budget: f64) -> Option<Vec<Strategy>> {
     (!taken.is_empty()).then_some(taken)
 }
 
-/// The most that trying these and training by one of them can take.
+/// How many members the training by any of these may have within the budget, at most those of the
+/// default recipe.
+pub fn members(work: Work, budget: f64, strategies: &[Strategy]) -> usize {
+    let trials = total(work, strategies) - training(work, strategies, 1);
+    let paid = |count: &usize| trials + training(work, strategies, *count) <= budget;
+    (1..=Recipe::default().members).rev().find(paid).unwrap_or(1)
+}
+
+/// The most that a training by one of these can take.
+fn training(work: Work, strategies: &[Strategy], members: usize) -> f64 {
+    let of = |s: &Strategy| work.seconds(&Recipe { members, ..s.recipe.clone() });
+    strategies.iter().map(of).fold(0.0, f64::max)
+}
+
+/// The most that trying these and training by one of them, with one member, can take.
 fn total(work: Work, strategies: &[Strategy]) -> f64 {
     let is_cheap = |strategy: &&Strategy| strategy.recipe.mode == Mode::Frozen;
     let fold = |strategy: &Strategy| work.fold().seconds(&strategy.recipe);
@@ -115,8 +128,7 @@ fn total(work: Work, strategies: &[Strategy]) -> f64 {
     let first = FIRST_FOLDS as f64 * others.iter().sum::<f64>();
     others.sort_by(|a, b| b.total_cmp(a));
     let last = (FOLDS - FIRST_FOLDS) as f64 * others.iter().take(FINALISTS).sum::<f64>();
-    let training = strategies.iter().map(|s| work.seconds(&s.recipe)).fold(0.0, f64::max);
-    cheap + first + last + training
+    cheap + first + last + training(work, strategies, 1)
 }
 
 /// The seconds that the cheapest choice takes.
@@ -138,11 +150,13 @@ mod tests {
 
     #[test]
     fn seconds_follow_the_work() {
-        let full = Recipe::default();
+        let full = Recipe { epochs: 8, members: 1, ..Recipe::default() };
         let training =
             |work: Work| work.seconds(&full) - WORK.seconds(&Recipe { epochs: 0, ..full.clone() });
         // 8 epochs · 3 · 2 · weights · tokens operations.
         let expected = 8.0 * 6.0 * 10.6e6 * 22e3 / 1.2e11;
+        let thrice = Recipe { members: 3, ..full.clone() };
+        assert!((WORK.seconds(&thrice) - WORK.seconds(&full) - 2.0 * expected).abs() < 1e-9);
         assert!((training(WORK) - expected).abs() < 1e-9);
         let twice = Recipe { consistency: 1.0, ..full.clone() };
         assert!((WORK.seconds(&twice) - WORK.seconds(&full) - expected).abs() < 1e-9);
@@ -161,6 +175,16 @@ mod tests {
                 assert!(total(WORK, &taken) <= budget);
             }
         }
+    }
+
+    #[test]
+    fn what_the_trials_leave_pays_for_members() {
+        let full = |members| WORK.seconds(&Recipe { members, ..Recipe::default() });
+        let taken = affordable(WORK, 900.0).unwrap();
+        let least = total(WORK, &taken);
+        assert_eq!(members(WORK, least, &taken), 1);
+        assert_eq!(members(WORK, least + full(2) - full(1) + 1e-6, &taken), 2);
+        assert_eq!(members(WORK, 36_000.0, &taken), Recipe::default().members);
     }
 
     #[test]

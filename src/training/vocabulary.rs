@@ -110,6 +110,7 @@ mod tests {
             let batch: Vec<&Example> = examples.train.iter().skip(step % 4 * 3).take(3).collect();
             let context = Context {
                 codebook: &codebook,
+                objective: crate::training::Objective::Codes,
                 recipe: &recipe,
                 model: &model,
                 weights: &weights,

@@ -1,10 +1,12 @@
 //! `train --recipe auto`: what is tried, what is taken, and what it rests on.
 
 use std::collections::BTreeMap;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::harness::{Folder, Ran};
+use crate::harness::{Folder, Ran, command};
 use crate::study::{
     FROZEN, HEADING, SECRET, holds_no_text, same, study as small_study, train, training_by,
 };
@@ -171,6 +173,35 @@ fn an_unfinished_choice_is_gone_on_with() {
     let ran = auto(&folder, "bundle", CHEAP, &[]);
     ran.exits(0).says(&["frozen, fold 1"]);
     same(&folder, "whole", "bundle");
+}
+
+#[test]
+fn a_choice_that_is_killed_half_way_ends_in_the_same_bytes() {
+    let folder = study();
+    auto(&folder, "unbroken", THREE, &[]).exits(0);
+    for trial in ["frozen/3.json", "frozen-lexical/2.json", "full/1.json"] {
+        let arguments = [training_by("auto", "killed"), vec!["--budget", THREE]].concat();
+        let mut child = command(folder.root())
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the program starts");
+        let (begun, done) = (Instant::now(), folder.path("killed.run/choice").join(trial));
+        while !done.exists() {
+            assert!(child.try_wait().expect("a process").is_none(), "it ended before {trial}");
+            assert!(begun.elapsed() < Duration::from_secs(120), "no {trial} in two minutes");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        child.kill().expect("a kill");
+        child.wait().expect("its end");
+        assert!(!folder.path("killed").exists());
+    }
+    auto(&folder, "killed", THREE, &["--threads", "1"]).exits(0);
+    same(&folder, "unbroken", "killed");
+    let choice = |bundle: &str| folder.read(&format!("{bundle}.run/choice.json"));
+    assert_eq!(choice("killed"), choice("unbroken"));
 }
 
 #[test]

@@ -115,16 +115,19 @@ pub fn bundle_of(
             kernel: words(),
             folds: None,
             unlabelled: None,
+            teachers: None,
         },
         train_rows: 8,
         validation_rows: 2,
         rows: vec![],
         epochs: vec![],
+        members: 1,
         best_epoch: 0,
         precisions: Vec::new(),
         validation: vec![],
         cross_validation: None,
         choice: None,
+        teachers: Vec::new(),
     };
     let target = folder.join(name);
     let mut writer = BundleWriter::begin(&target, scratch.path()).expect("a bundle begins");

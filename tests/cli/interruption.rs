@@ -10,11 +10,11 @@ use crate::study::{
 };
 
 /// A checkpoint after each of 240 batches, no early end.
-pub const LONG: &str = "epochs = 40\npatience = 40\nbatch_rows = 4\nlearning_rate = 0.01\n\
+pub const LONG: &str = "members = 1\nepochs = 40\npatience = 40\nbatch_rows = 4\nlearning_rate = 0.01\n\
     head_learning_rate = 0.03\npenalties = [900.0]\ncheckpoint_seconds = 0.0\n";
 
 /// Starts the study's training, with more arguments, and leaves it running.
-fn start(folder: &Folder, output: &str, more: &[&str]) -> Child {
+pub fn start(folder: &Folder, output: &str, more: &[&str]) -> Child {
     command(folder.root())
         .args(training(output))
         .args(more)
@@ -31,7 +31,7 @@ fn updates(folder: &Folder, output: &str) -> usize {
 }
 
 /// Waits until the training has logged so many updates; false if it ended before.
-fn reaches(folder: &Folder, output: &str, count: usize, child: &mut Child) -> bool {
+pub fn reaches(folder: &Folder, output: &str, count: usize, child: &mut Child) -> bool {
     let begun = Instant::now();
     while updates(folder, output) < count {
         if child.try_wait().expect("a process").is_some() {

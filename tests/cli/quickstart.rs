@@ -79,7 +79,7 @@ fn the_program_alone_runs_the_whole_study() {
         assert_eq!(output.status.code(), Some(2));
         assert!(String::from_utf8_lossy(&output.stderr).contains("study/bundle"));
     }
-    let output = run(&folder, &["quickstart", "--force", "--recipe", "quick"]);
+    let output = run(&folder, &["quickstart", "--force", "--recipe", "nothing"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(bytes(&folder, "study/bundle") == before);
 }
@@ -91,7 +91,7 @@ fn a_folder_that_cannot_be_written_is_named() {
     let output = run(&folder, &["quickstart", "-o", "study"]);
     assert_eq!(output.status.code(), Some(5));
     assert!(String::from_utf8_lossy(&output.stderr).contains("study"));
-    let output = run(&folder, &["quickstart", "--recipe", "quick"]);
+    let output = run(&folder, &["quickstart", "--recipe", "nothing"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("frozen"));
     assert_eq!(folder.entries(), ["confide", "study"]);

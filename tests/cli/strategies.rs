@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::interruption::kill_at;
+use crate::interruption::{kill_at, reaches, start};
 use crate::study::{FROZEN, FULL, SECRET, bytes, holds_no_text, json_lines, same, study, train};
 
 const CHOICES: [&str; 5] = [
@@ -50,6 +50,38 @@ fn pairs_tune_the_encoder_first_and_a_killed_training_goes_on() {
         std::fs::remove_dir_all(folder.path("killed")).unwrap();
         std::fs::remove_dir_all(folder.path("killed.run")).unwrap();
     }
+}
+
+#[test]
+fn members_have_one_mean_whatever_stops_them() {
+    let folder = study(&FULL.replace("members = 1", "members = 2"));
+    train(&folder, "unbroken", &["--threads", "1"]).exits(0);
+    let second = "unbroken.run/member-2.run/log.jsonl";
+    assert_eq!(folder.read(second).matches("grad_norm").count(), 24);
+    assert_ne!(folder.read(second), folder.read("unbroken.run/log.jsonl"));
+    // The first one's weights are not theirs together.
+    folder.file("recipe.toml", FULL);
+    train(&folder, "alone", &[]).exits(0);
+    assert_eq!(folder.read("alone.run/log.jsonl"), folder.read("unbroken.run/log.jsonl"));
+    let encoder = |bundle: &str| bytes(&folder, bundle)["model.safetensors"].clone();
+    assert_ne!(encoder("alone"), encoder("unbroken"));
+    assert!(folder.read("unbroken/README.md").contains("the mean of 2 trainings"));
+    assert!(!folder.read("alone/README.md").contains("the mean of"));
+    folder.file("recipe.toml", FULL.replace("members = 1", "members = 2"));
+    for (run, count) in [("killed", 5), ("killed.run/member-2", 7)] {
+        let mut child = start(&folder, "killed", &[]);
+        assert!(reaches(&folder, run, count, &mut child), "it ended before update {count}");
+        child.kill().expect("a kill");
+        child.wait().expect("its end");
+        assert!(!folder.path("killed").exists());
+        holds_no_text(&folder, &["killed.run"]);
+    }
+    train(&folder, "killed", &["--threads", "2"]).exits(0).says(&["continuing"]);
+    same(&folder, "unbroken", "killed");
+    std::fs::create_dir(folder.path("s")).unwrap();
+    std::fs::rename(folder.path("unbroken"), folder.path("s/bundle")).unwrap();
+    folder.run(&["report", "s"]).exits(0);
+    assert!(folder.read("s/report/methods.tex").contains("\\cite{wortsman2022}"));
 }
 
 #[test]

@@ -27,7 +27,7 @@ pub const BUNDLE: [&str; 9] = [
 pub const FROZEN: &str = "mode = \"frozen\"\npenalties = [0.1]\n";
 
 /// Full fine-tuning with a checkpoint after each of its many small batches.
-pub const FULL: &str = "epochs = 4\nbatch_rows = 4\nlearning_rate = 0.01\nhead_learning_rate = 0.03\npenalties = [900.0]\ncheckpoint_seconds = 0.0\n";
+pub const FULL: &str = "members = 1\nepochs = 4\nbatch_rows = 4\nlearning_rate = 0.01\nhead_learning_rate = 0.03\npenalties = [900.0]\ncheckpoint_seconds = 0.0\n";
 
 const KINDS: [(&str, &str); 6] = [
     ("it listened at three in the morning", "personal_use,positive,always_available|anonymity"),

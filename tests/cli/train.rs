@@ -98,7 +98,8 @@ fn heads_may_start_from_random_weights() {
 
 #[test]
 fn the_shipped_encoder_trains() {
-    let folder = study("epochs = 1\nbatch_rows = 12\nmax_tokens = 12\npenalties = [0.1]\n");
+    let folder =
+        study("members = 1\nepochs = 1\nbatch_rows = 12\nmax_tokens = 12\npenalties = [0.1]\n");
     let arguments = ["train", "llm-mental-health", "--data", "coded.csv", "-o", "bundle"];
     let arguments = [&arguments[..], &["--recipe", "recipe.toml"]].concat();
     folder.run(&arguments).exits(0).keeps_quiet_about(SECRET);

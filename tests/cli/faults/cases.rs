@@ -157,7 +157,7 @@ fn single() -> Vec<&'static str> {
 }
 
 /// A checkpoint after each of a dozen updates.
-const SHORT: &str = "epochs = 2\nbatch_rows = 4\nlearning_rate = 0.01\nhead_learning_rate = 0.03\n\
+const SHORT: &str = "members = 1\nepochs = 2\nbatch_rows = 4\nlearning_rate = 0.01\nhead_learning_rate = 0.03\n\
     penalties = [900.0]\ncheckpoint_seconds = 0.0\n";
 
 /// Three windows of two texts, one of which is flagged now and then.
