@@ -34,8 +34,8 @@ use crate::error::{Error, Kind, Result, shown};
 use crate::heads::{shift_biases, shift_logits};
 use crate::training::{
     Adaptation, EpochRecord, Example, Examples, Mode, Objective, Plan, Randomness, Recipe,
-    RunFolder, Start, TextLogits, TrainedEncoder, fit_lexical, has_layers, initial_heads,
-    reinitialised, rounded_weights, soup, train, train_frozen,
+    RunFolder, Soup, Start, TextLogits, TrainedEncoder, fit_lexical, has_layers, initial_heads,
+    reinitialised, rounded_weights, train, train_frozen,
 };
 
 /// The file that says how a training went.
@@ -543,9 +543,9 @@ impl Fitting<'_> {
             ),
         };
         let scorer = |logits: &TextLogits| score(self.codebook, logits, gold);
-        let mut members = Vec::new();
         // The teachers were several already.
         let count = if taught.is_empty() { recipe.members() } else { 1 };
+        let mut soup = Soup::of(count);
         for member in 0..count {
             let own = member_run(run, member);
             if member > 0 {
@@ -566,11 +566,10 @@ impl Fitting<'_> {
                 compute: self.compute,
             };
             let mut view = TrainingView::new(messages, self.codebook);
-            members.push(train(start, &scorer, &mut view, stop)?);
+            soup.add(train(start, &scorer, &mut view, stop)?)?;
         }
         let validation = &examples.validation;
-        let (codebook, config) = (self.codebook, self.config);
-        let trained = soup(codebook, config, &recipe, self.compute, members, validation)?;
+        let trained = soup.mean(self.codebook, self.config, &recipe, self.compute, validation)?;
         Ok(Trained {
             encoder: Some(trained.encoder),
             heads: trained.heads,

@@ -37,7 +37,7 @@ pub use record::{EpochRecord, Score};
 pub use reinitialised::{has_layers, reinitialised};
 pub use rounding::rounded_weights;
 pub use session::{Observer, Scorer, Start, Trained, train};
-pub use soup::soup;
+pub use soup::Soup;
 pub use strategies::{
     FINALISTS, FIRST_FOLDS, FOLDS, Strategy, Work, affordable, least_budget, members, strategies,
 };
